@@ -1,0 +1,62 @@
+//! What can be wrong with an attention problem, told with the name and the numbers.
+
+use thiserror::Error;
+
+/// Why a set of tensors is not an attention problem.
+///
+/// Each variant names the tensor or parameter, what was found and what was expected.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ProblemError {
+    /// Two tensors disagree about the length of an axis.
+    #[error("{tensor}: {axis} is {found}, expected {expected} ({reason})")]
+    Axis {
+        /// The tensor that was refused.
+        tensor: &'static str,
+        /// The axis of that tensor.
+        axis: &'static str,
+        /// The length found.
+        found: usize,
+        /// The length expected.
+        expected: usize,
+        /// Where the expectation comes from.
+        reason: &'static str,
+    },
+    /// An axis has length zero.
+    #[error("{tensor}: {axis} is 0, expected at least 1")]
+    Empty {
+        /// The tensor that was refused.
+        tensor: &'static str,
+        /// The axis of length zero.
+        axis: &'static str,
+    },
+    /// An element is NaN or infinite.
+    #[error("{tensor}[{row}, {column}] is {value}, expected a finite number")]
+    NotFinite {
+        /// The tensor that was refused.
+        tensor: &'static str,
+        /// Row of the element (query or token).
+        row: usize,
+        /// Column of the element (channel).
+        column: usize,
+        /// The element.
+        value: f64,
+    },
+    /// A parameter is outside its domain.
+    #[error("{parameter} is {value}, expected {expected}")]
+    Parameter {
+        /// The parameter that was refused.
+        parameter: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its domain in words.
+        expected: &'static str,
+    },
+    /// The number of query heads is no multiple of the number of KV heads.
+    #[error("{query_heads} query heads cannot share {kv_heads} KV heads, expected a positive multiple")]
+    HeadCounts {
+        /// Number of query heads.
+        query_heads: usize,
+        /// Number of KV heads.
+        kv_heads: usize,
+    },
+}
