@@ -128,6 +128,12 @@ impl<S> Head<S> {
         Ok(self)
     }
 
+    /// The same head with `tokens` hidden from every query. Tokens past the end are ignored.
+    pub fn without(mut self, tokens: &[usize]) -> Self {
+        self.visibility = self.visibility.without(tokens);
+        self
+    }
+
     /// The same head with every element of query, key and value converted by `convert`.
     pub fn lift<T>(&self, convert: impl Fn(&S) -> T) -> Head<T> {
         Head {
@@ -289,4 +295,132 @@ fn replace_row<S>(
         *element = new;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn head() -> Head {
+        Head::new(
+            array![[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+            array![[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]],
+            array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn axes_are_where_the_table_says() {
+        let head = head();
+        assert_eq!(
+            (head.query_len(), head.kv_len(), head.head_dim(), head.value_dim()),
+            (2, 3, 4, 2)
+        );
+        assert_eq!(head.scale(), 0.5);
+        assert_eq!((head.softcap(), head.sink()), (None, None));
+        assert_eq!(head.visibility(), &Visibility::all(2, 3).causal());
+    }
+
+    #[test]
+    fn empty_axes_are_named() {
+        let filled = || Array2::<f64>::zeros((1, 1));
+        let no_rows = || Array2::<f64>::zeros((0, 1));
+        let refused = |tensor, axis| Err(ProblemError::Empty { tensor, axis });
+        assert_eq!(Head::new(no_rows(), filled(), filled()), refused("query", "query_len"));
+        assert_eq!(
+            Head::new(Array2::zeros((1, 0)), filled(), filled()),
+            refused("query", "head_dim")
+        );
+        assert_eq!(Head::new(filled(), no_rows(), filled()), refused("key", "kv_len"));
+        assert_eq!(Head::new(filled(), filled(), no_rows()), refused("value", "kv_len"));
+        assert_eq!(
+            Head::new(filled(), filled(), Array2::zeros((1, 0))),
+            refused("value", "value_dim")
+        );
+    }
+
+    #[test]
+    fn axes_that_disagree_are_named_with_both_numbers() {
+        let refused = Head::new(Array2::zeros((1, 2)), Array2::zeros((3, 4)), Array2::zeros((3, 1)));
+        let text = refused.unwrap_err().to_string();
+        assert_eq!(text, "key: head_dim is 4, expected 2 (head_dim of query)");
+    }
+
+    #[test]
+    fn an_element_that_is_not_finite_is_named_with_its_place() {
+        let value = array![[0.0, 1.0], [2.0, f64::NEG_INFINITY]];
+        let refused = Head::new(Array2::zeros((1, 1)), Array2::zeros((2, 1)), value);
+        let text = refused.unwrap_err().to_string();
+        assert_eq!(text, "value[1, 1] is -inf, expected a finite number");
+    }
+
+    #[test]
+    fn parameters_are_checked_and_kept() {
+        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(head().with_scale(scale).is_err());
+        }
+        assert!(head().with_sink(f64::NAN).is_err());
+        assert!(head().with_alibi(f64::INFINITY).is_err());
+        let softcap = Softcap::new(30.0).unwrap();
+        let head = head()
+            .with_scale(2.0)
+            .unwrap()
+            .with_sink(-3.0)
+            .unwrap()
+            .with_softcap(softcap);
+        assert_eq!(
+            (head.scale(), head.sink(), head.softcap()),
+            (2.0, Some(-3.0), Some(softcap))
+        );
+    }
+
+    #[test]
+    fn alibi_falls_with_distance() {
+        let head = head().with_alibi(0.5).unwrap();
+        // Query 0 stands at position 1, query 1 at position 2.
+        assert_eq!(
+            [head.bias(0, 0), head.bias(0, 1), head.bias(0, 2), head.bias(1, 0)],
+            [-0.5, 0.0, -0.5, -1.0]
+        );
+    }
+
+    #[test]
+    fn visibility_must_have_the_shape_of_the_head() {
+        let all = Visibility::all(2, 3);
+        assert_eq!(head().with_visibility(all.clone()).unwrap().visibility(), &all);
+        assert!(head().with_visibility(Visibility::all(3, 3)).is_err());
+        assert!(head().with_visibility(Visibility::all(2, 2)).is_err());
+        assert!(!head().without(&[1]).visibility().visible(1, 1));
+    }
+
+    #[test]
+    fn one_row_is_replaced_and_the_others_stay() {
+        let key = head().replace_key(1, array![9.0, 9.0, 9.0, 9.0]).unwrap();
+        assert_eq!(key.key().row(1), array![9.0, 9.0, 9.0, 9.0]);
+        assert_eq!(key.key().row(0), head().key().row(0));
+        let value = head().replace_value(2, array![7.0, 8.0]).unwrap();
+        assert_eq!(value.value(), array![[1.0, 2.0], [3.0, 4.0], [7.0, 8.0]]);
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_is_refused() {
+        let error = head().replace_key(3, Array1::zeros(4)).unwrap_err();
+        assert_eq!(error.to_string(), "key: kv_len is 3, expected 4 (the token to replace)");
+        let error = head().replace_value(0, Array1::zeros(3)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "value: value_dim is 3, expected 2 (the row to replace)"
+        );
+    }
+
+    #[test]
+    fn lifting_converts_every_tensor_and_keeps_the_parameters() {
+        let doubled = head().with_sink(1.0).unwrap().lift(|x| 2.0 * x);
+        assert_eq!(doubled.query(), &(head().query() * 2.0));
+        assert_eq!(doubled.key(), &(head().key() * 2.0));
+        assert_eq!(doubled.value(), &(head().value() * 2.0));
+        assert_eq!((doubled.scale(), doubled.sink()), (0.5, Some(1.0)));
+    }
 }
