@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Closed-form saliencies of cached tokens, the heuristics they replace, and selection under a budget.
+//!
+//! A [`Score`] turns a head and its trace into one contribution per (query, token); [`accumulate`] sums them over a
+//! query window; [`Pooling`] smooths over neighbouring tokens; [`GroupReduction`] joins the query heads of one KV head;
+//! [`select`] keeps the best under a budget; [`Tracker`] does all this along decoding. [`exact`] and [`set`] hold the
+//! exact perturbations, [`greedy`] the greedy exact removal. Nothing here runs attention.
+
+mod accumulate;
+mod error;
+pub mod exact;
+pub mod greedy;
+mod group;
+pub mod phi;
+mod pooling;
+mod scores;
+mod selection;
+pub mod set;
+mod softmax_input;
+mod streaming_llm;
+mod survivors;
+mod tracker;
+mod without;
+
+#[cfg(test)]
+mod test_heads;
+
+pub use accumulate::accumulate;
+pub use error::{PolicyError, SelectionError};
+pub use group::GroupReduction;
+pub use pooling::Pooling;
+pub use scores::{Score, UnknownScore};
+pub use selection::{Budget, Protection, evicted, select};
+pub use streaming_llm::streaming_llm;
+pub use tracker::{Policy, Tracker};

@@ -1,0 +1,192 @@
+//! What really happens to the output when one token is perturbed, in closed form (theory, section 4).
+//!
+//! ```text
+//! removal        -a (v - o')                    o' = the output without the token
+//! key zeroing     a f (v - o')                  f = rest (e^-z - 1) / (rest + a e^-z),  rest = 1 - a
+//! value zeroing  -a v
+//! joint zeroing  -a (v + f o')
+//! ```
+//! All four are *exact* and hold for every mask, soft-cap (z then is the capped logit), sink and bias (claim C8). They
+//! are the fast oracle: O(query_len · kv_len · value_dim) for all tokens, where brute force needs kv_len times that.
+
+use ndarray::{Array2, ArrayView1};
+use obd_core::{AttentionTrace, Head, Perturbation};
+
+use crate::softmax_input::capped_logit;
+use crate::without::Without;
+
+/// Squared norm of the exact change of every query's output for every token, shape (query_len, kv_len).
+///
+/// 0 where the query does not see the token.
+///
+/// # Panics
+/// Where the shapes of `trace` are not those of `head`.
+pub fn contributions(what: Perturbation, head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    let without = Without::new(head, trace);
+    without.squared_norms(|i, j| channel(what, head, trace, &without, (i, j)))
+}
+
+/// Exact change of the output under a perturbation of `token`, perturbed minus original, shape (query_len, value_dim).
+///
+/// A token past the end changes nothing.
+///
+/// # Panics
+/// Where the shapes of `trace` are not those of `head`.
+pub fn perturbation(what: Perturbation, head: &Head, trace: &AttentionTrace, token: usize) -> Array2<f64> {
+    let mut change = Array2::zeros(trace.output.dim());
+    if token >= head.kv_len() {
+        return change;
+    }
+    let without = Without::new(head, trace);
+    for (i, mut row) in change.rows_mut().into_iter().enumerate() {
+        if without.weight(i, token) > 0.0 {
+            let channel = channel(what, head, trace, &without, (i, token));
+            row.assign(&ArrayView1::from(
+                &without.change(i, token, channel).collect::<Vec<_>>(),
+            ));
+        }
+    }
+    change
+}
+
+/// The change of one channel of pair (i, j) from its value and the output without the token.
+fn channel(
+    what: Perturbation,
+    head: &Head,
+    trace: &AttentionTrace,
+    without: &Without,
+    (i, j): (usize, usize),
+) -> impl Fn(f64, f64) -> f64 + use<> {
+    let weight = without.weight(i, j);
+    let swing = swing(weight, without.rest(i, j), capped_logit(head, trace, i, j));
+    move |value, others| match what {
+        Perturbation::Removal => -weight * (value - others),
+        Perturbation::KeyZeroing => weight * swing * (value - others),
+        Perturbation::ValueZeroing => -weight * value,
+        Perturbation::JointZeroing => -weight * (value + swing * others),
+    }
+}
+
+/// `rest (e^-z - 1) / (rest + a e^-z)`, by the sign of z so that the exponential stays below 1.
+fn swing(weight: f64, rest: f64, z: f64) -> f64 {
+    if z < 0.0 {
+        -rest * z.exp_m1() / (rest * z.exp() + weight)
+    } else {
+        rest * (-z).exp_m1() / (rest + weight * (-z).exp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_heads::{logs, trace, two_queries};
+    use approx::assert_relative_eq;
+    use ndarray::array;
+    use obd_core::Softcap;
+
+    fn change(what: Perturbation, head: &Head, token: usize) -> f64 {
+        perturbation(what, head, &trace(head), token)[[0, 0]]
+    }
+
+    #[test]
+    fn by_hand_on_an_ordinary_token() {
+        // Odds 1, 2, 5 on values 8, 4, 0: output 2; the middle token is perturbed.
+        let head = logs();
+        assert_relative_eq!(
+            change(Perturbation::Removal, &head, 1),
+            8.0 / 6.0 - 2.0,
+            max_relative = 1e-14
+        );
+        assert_relative_eq!(
+            change(Perturbation::KeyZeroing, &head, 1),
+            12.0 / 7.0 - 2.0,
+            max_relative = 1e-14
+        );
+        assert_relative_eq!(change(Perturbation::ValueZeroing, &head, 1), -1.0, max_relative = 1e-14);
+        assert_relative_eq!(
+            change(Perturbation::JointZeroing, &head, 1),
+            8.0 / 7.0 - 2.0,
+            max_relative = 1e-14
+        );
+    }
+
+    #[test]
+    fn by_hand_on_the_dominant_token() {
+        // The last token has weight 5/8 and value 0; at logit 0 its odds are 1.
+        let head = logs();
+        assert_relative_eq!(
+            change(Perturbation::Removal, &head, 2),
+            16.0 / 3.0 - 2.0,
+            max_relative = 1e-14
+        );
+        assert_relative_eq!(
+            change(Perturbation::KeyZeroing, &head, 2),
+            16.0 / 4.0 - 2.0,
+            max_relative = 1e-14
+        );
+        assert_eq!(change(Perturbation::ValueZeroing, &head, 2), 0.0);
+        assert_relative_eq!(
+            change(Perturbation::JointZeroing, &head, 2),
+            16.0 / 4.0 - 2.0,
+            max_relative = 1e-14
+        );
+    }
+
+    #[test]
+    fn a_negative_logit_rises_to_zero() {
+        // Odds 1/4 and 1 on values 5, 0: output 1. At logit 0 the odds are even: 5/2.
+        let head = Head::new(array![[1.0]], array![[0.25f64.ln()], [0.0]], array![[5.0], [0.0]]).unwrap();
+        assert_relative_eq!(change(Perturbation::KeyZeroing, &head, 0), 1.5, max_relative = 1e-14);
+        assert_relative_eq!(change(Perturbation::JointZeroing, &head, 0), -1.0, max_relative = 1e-14);
+    }
+
+    #[test]
+    fn extreme_logits_do_not_overflow() {
+        assert_eq!(swing(0.5, 0.5, -800.0), 1.0); // rest / weight: the token takes it all
+        assert_eq!(swing(0.5, 0.5, 800.0), -1.0);
+        assert_eq!(swing(0.25, 0.75, 0.0), 0.0);
+    }
+
+    #[test]
+    fn under_a_softcap_the_capped_logit_counts() {
+        let cap = Softcap::new(1.0).unwrap();
+        let head = logs().with_softcap(cap);
+        let odds = [0.0, 0.6, cap.value(5f64.ln())].map(f64::exp);
+        let before = (8.0 * odds[0] + 4.0 * odds[1]) / (odds[0] + odds[1] + odds[2]);
+        let after = 12.0 / (2.0 + odds[2]);
+        assert_relative_eq!(
+            change(Perturbation::KeyZeroing, &head, 1),
+            after - before,
+            max_relative = 1e-13
+        );
+    }
+
+    #[test]
+    fn contributions_are_the_squared_rows_of_the_perturbations() {
+        let head = two_queries();
+        let trace = trace(&head);
+        for what in Perturbation::ALL {
+            let contributions = contributions(what, &head, &trace);
+            for j in 0..3 {
+                let squares = perturbation(what, &head, &trace, j)
+                    .map(|x| x * x)
+                    .sum_axis(ndarray::Axis(1));
+                assert_relative_eq!(contributions.column(j), squares, max_relative = 1e-15);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_query_does_not_see_cannot_move_it() {
+        let head = two_queries();
+        let trace = trace(&head);
+        assert_eq!(
+            perturbation(Perturbation::Removal, &head, &trace, 2).row(0),
+            array![0.0, 0.0]
+        );
+        assert_eq!(
+            perturbation(Perturbation::Removal, &head, &trace, 3),
+            Array2::<f64>::zeros((2, 2))
+        );
+    }
+}

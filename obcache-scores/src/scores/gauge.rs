@@ -1,0 +1,68 @@
+//! Gauge-fixed logits measure from a level that moves along when all keys are shifted (claim C15).
+//!
+//! ```text
+//! log weight:  log a_ij = softmax input - log_sum_exp        above mean:  z_ij - sum_l a_il z_il / sum_l a_il
+//! ```
+//! Adding one vector to all keys adds one number to every logit of a row and leaves both as they were; S_K and S_KV
+//! built on them are this project's own variants, measured beside the paper's. The mean divides by the visible weight,
+//! which a sink leaves below 1.
+
+use obd_core::{AttentionTrace, Head};
+
+use crate::softmax_input::{slope, softmax_input};
+
+/// The log of the weight of a pair, finite also where the weight underflowed.
+pub(super) fn log_weight(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
+    softmax_input(head, trace, i, j) - trace.log_sum_exp[i]
+}
+
+/// The response of a pair above the row's weighted mean logit; the soft-cap's slope applies to the difference.
+pub(super) fn above_mean(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
+    let (weights, logits) = (trace.weights.row(i), trace.logits.row(i));
+    let mean = weights.dot(&logits) / weights.sum();
+    slope(head, trace, i, j) * (trace.logits[[i, j]] - mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_heads::{logs, trace};
+    use approx::assert_relative_eq;
+    use obd_core::Softcap;
+
+    #[test]
+    fn the_log_of_the_weight() {
+        let head = logs().with_alibi(0.5).unwrap().with_sink(1.0).unwrap();
+        let trace = trace(&head);
+        for j in 0..3 {
+            assert_relative_eq!(
+                log_weight(&head, &trace, 0, j),
+                trace.weights[[0, j]].ln(),
+                max_relative = 1e-14
+            );
+        }
+    }
+
+    #[test]
+    fn the_mean_is_weighted_and_ignores_the_sink() {
+        // Weights 1/8, 2/8, 5/8 (halved by a sink of 8): mean logit (2 ln 2 + 5 ln 5) / 8.
+        let mean = (2.0 * 2f64.ln() + 5.0 * 5f64.ln()) / 8.0;
+        for head in [logs(), logs().with_sink(8f64.ln()).unwrap()] {
+            let trace = trace(&head);
+            assert_relative_eq!(above_mean(&head, &trace, 0, 0), -mean, max_relative = 1e-14);
+            assert_relative_eq!(above_mean(&head, &trace, 0, 1), 2f64.ln() - mean, max_relative = 1e-14);
+        }
+    }
+
+    #[test]
+    fn a_softcap_scales_the_difference() {
+        let head = logs().with_softcap(Softcap::new(1.0).unwrap());
+        let trace = trace(&head);
+        let mean = trace.weights.row(0).dot(&trace.logits.row(0));
+        assert_relative_eq!(
+            above_mean(&head, &trace, 0, 1),
+            0.64 * (2f64.ln() - mean),
+            max_relative = 1e-14
+        );
+    }
+}
