@@ -7,7 +7,7 @@
 //! The inner products with r_i are carried along, so one eviction costs O(query_len · kv_len) and not value_dim times
 //! that. No guarantee of the best set is known (claim C13); it is the strongest affordable yardstick.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
 /// The order of eviction over the queries of `window`, first evicted first, all kv_len tokens.
@@ -40,6 +40,11 @@ fn least(errors: &[f64]) -> usize {
         }
     }
     least
+}
+
+/// The inner product in a fixed order: a BLAS would sum in an order that depends on its threads.
+fn inner(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Below this share of the weight left, `‖r + a (v - o)‖²` is computed from what survives: the expanded square loses
@@ -86,7 +91,9 @@ impl State {
         Self {
             rows,
             values: head.value().clone(),
-            value_products: centred.dot(&centred.t()),
+            value_products: Array2::from_shape_fn((head.kv_len(), head.kv_len()), |(j, l)| {
+                inner(centred.row(j), centred.row(l))
+            }),
         }
     }
 
@@ -113,8 +120,8 @@ impl Row {
         let centred_output = &output - mean;
         Self {
             sink: head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[i]).exp()),
-            output_products: centred.dot(&centred_output),
-            output_square: centred_output.dot(&centred_output),
+            output_products: centred.map_axis(Axis(1), |value| inner(value, centred_output.view())),
+            output_square: inner(centred_output.view(), centred_output.view()),
             residual_products: Array1::zeros(weights.len()),
             residual_square: 0.0,
             output,
@@ -148,13 +155,13 @@ impl Row {
     fn error_of_survivors(&self, token: usize, values: &Array2<f64>) -> f64 {
         let rest = self.left_without(token);
         if rest == 0.0 {
-            return self.output.dot(&self.output);
+            return inner(self.output.view(), self.output.view());
         }
         let mut change = -&self.output;
         for (j, &weight) in self.weights.iter().enumerate().filter(|(j, _)| *j != token) {
             change.scaled_add(weight / rest, &values.row(j));
         }
-        change.dot(&change)
+        inner(change.view(), change.view())
     }
 
     /// Weight left without `token`, summed from the others.

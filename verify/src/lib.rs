@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Laws, agreement statistics, the report and the `obcache` command.

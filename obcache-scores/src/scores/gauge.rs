@@ -19,7 +19,7 @@ pub(super) fn log_weight(head: &Head, trace: &AttentionTrace, i: usize, j: usize
 /// The response of a pair above the row's weighted mean logit; the soft-cap's slope applies to the difference.
 pub(super) fn above_mean(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
     let (weights, logits) = (trace.weights.row(i), trace.logits.row(i));
-    let mean = weights.dot(&logits) / weights.sum();
+    let mean = (&weights * &logits).sum() / weights.sum();
     slope(head, trace, i, j) * (trace.logits[[i, j]] - mean)
 }
 
@@ -58,7 +58,7 @@ mod tests {
     fn a_softcap_scales_the_difference() {
         let head = logs().with_softcap(Softcap::new(1.0).unwrap());
         let trace = trace(&head);
-        let mean = trace.weights.row(0).dot(&trace.logits.row(0));
+        let mean = (&trace.weights * &trace.logits).sum();
         assert_relative_eq!(
             above_mean(&head, &trace, 0, 1),
             0.64 * (2f64.ln() - mean),

@@ -1,0 +1,217 @@
+//! Scores and kept positions agree with the authors' published code, number for number.
+//!
+//! The vectors lie in `tests/published`, or in the folder that `OBCACHE_PUBLISHED_VECTORS` names; every file is checked.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2, Array3, Axis, Ix1, Ix2, Ix3, s};
+use obcache_scores::{Policy, Tracker};
+use obd_core::{Head, HeadGroups};
+use reference_attention::attend;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+/// What the issue asks for: scores agree to 1e-11 of their size.
+const RELATIVE: f64 = 1e-11;
+
+#[derive(Deserialize)]
+struct Config {
+    n_prefill: usize,
+    n_decode: usize,
+    n_heads: usize,
+    n_kv_heads: usize,
+    num_recent: usize,
+    num_heavy: usize,
+    methods: Vec<String>,
+}
+
+/// One file: its inputs and what the published code made of them.
+struct Vectors {
+    bytes: Vec<u8>,
+    config: Config,
+}
+
+impl Vectors {
+    fn read(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let config = metadata.metadata().as_ref().expect("metadata")["config"].clone();
+        Self {
+            config: serde_json::from_str(&config).unwrap(),
+            bytes,
+        }
+    }
+
+    fn numbers(&self, name: &str) -> ndarray::ArrayD<f64> {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensor = file.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let decode = |word: &[u8]| {
+            let word: [u8; 8] = word.try_into().unwrap();
+            match tensor.dtype() {
+                Dtype::F64 => f64::from_le_bytes(word),
+                Dtype::I64 => i64::from_le_bytes(word) as f64,
+                other => panic!("{name}: dtype {other:?}"),
+            }
+        };
+        let numbers = tensor.data().chunks_exact(8).map(decode).collect();
+        ndarray::ArrayD::from_shape_vec(tensor.shape(), numbers).unwrap()
+    }
+
+    fn inputs(&self, name: &str) -> Array3<f64> {
+        self.numbers(name).into_dimensionality::<Ix3>().unwrap()
+    }
+}
+
+/// One query head of a file: its rows of query, key and value.
+struct Stream {
+    query: Array2<f64>,
+    key: Array2<f64>,
+    value: Array2<f64>,
+}
+
+impl Stream {
+    /// The problem of `queries` over the tokens at `positions`.
+    fn head(&self, queries: std::ops::Range<usize>, positions: &[usize]) -> Head {
+        let query = self.query.slice(s![queries, ..]).to_owned();
+        Head::new(
+            query,
+            self.key.select(Axis(0), positions),
+            self.value.select(Axis(0), positions),
+        )
+        .unwrap()
+    }
+}
+
+fn folder() -> PathBuf {
+    match std::env::var_os("OBCACHE_PUBLISHED_VECTORS") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/published"),
+    }
+}
+
+fn check_scores(place: &str, got: &Array1<f64>, published: &Array1<f64>) -> Result<(), String> {
+    if got.len() != published.len() {
+        return Err(format!("{place}: {} scores, published {}", got.len(), published.len()));
+    }
+    for (slot, (got, published)) in got.iter().zip(published).enumerate() {
+        if !((got - published).abs() <= RELATIVE * published.abs()) {
+            return Err(format!("{place}: slot {slot} scores {got:e}, published {published:e}"));
+        }
+    }
+    Ok(())
+}
+
+/// The published choice is ours, or differs only among tokens that tie at the cut.
+fn check_choice(place: &str, tracker: &Tracker, kept: &[usize]) -> Result<Vec<usize>, String> {
+    let slot_of = |position| {
+        tracker
+            .positions()
+            .binary_search(position)
+            .map_err(|_| format!("{place}: {position} is not cached"))
+    };
+    let slots = kept.iter().map(slot_of).collect::<Result<Vec<usize>, String>>()?;
+    let choice = tracker.choice().map_err(|error| format!("{place}: {error}"))?;
+    if choice == slots {
+        return Ok(slots);
+    }
+    let ranking = tracker.policy().ranking(tracker.saliency());
+    let only_in = |these: &[usize], those: &[usize]| -> Vec<f64> {
+        these
+            .iter()
+            .filter(|slot| !those.contains(slot))
+            .map(|&slot| ranking[slot])
+            .collect()
+    };
+    let best_evicted = only_in(&choice, &slots).into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let worst_kept = only_in(&slots, &choice).into_iter().fold(f64::INFINITY, f64::min);
+    let pooled = tracker.policy().pooling.is_some();
+    if pooled && slots.len() == choice.len() && worst_kept >= best_evicted * (1.0 - RELATIVE) {
+        return Ok(slots);
+    }
+    Err(format!("{place}: kept {choice:?}, published {slots:?} of the slots"))
+}
+
+fn check_head(vectors: &Vectors, method: &str, head: usize, stream: &Stream) -> Result<(), String> {
+    let config = &vectors.config;
+    let place = |step: &str| format!("{method}, head {head}, {step}");
+    let kept = vectors
+        .numbers(&format!("{method}/kept"))
+        .into_dimensionality::<Ix3>()
+        .unwrap();
+    let kept_after = |eviction: usize| kept.slice(s![eviction, head, ..]).mapv(|p| p as usize).to_vec();
+    let policy = Policy::published(method, config.num_heavy, config.num_recent).map_err(|e| e.to_string())?;
+    let mut tracker = Tracker::new(policy);
+
+    let prompt = stream.head(0..config.n_prefill, &(0..config.n_prefill).collect::<Vec<_>>());
+    tracker.prefill(&prompt, &attend(&prompt)).map_err(|e| e.to_string())?;
+    let published = vectors
+        .numbers(&format!("{method}/prefill_score"))
+        .into_dimensionality::<Ix2>()
+        .unwrap();
+    check_scores(&place("prefill"), tracker.saliency(), &published.row(head).to_owned())?;
+    let slots = check_choice(&place("prefill"), &tracker, &kept_after(0))?;
+    tracker.keep(&slots).map_err(|e| e.to_string())?;
+
+    for step in 0..config.n_decode {
+        let position = config.n_prefill + step;
+        let cached = [tracker.positions(), &[position]].concat();
+        let problem = stream.head(position..position + 1, &cached);
+        tracker.step(&problem, &attend(&problem)).map_err(|e| e.to_string())?;
+        let published = vectors
+            .numbers(&format!("{method}/step_score"))
+            .into_dimensionality::<Ix3>()
+            .unwrap();
+        let published = published
+            .slice(s![step, head, ..])
+            .to_owned()
+            .into_dimensionality::<Ix1>()
+            .unwrap();
+        let place = place(&format!("step {step}"));
+        check_scores(&place, tracker.saliency(), &published)?;
+        let slots = check_choice(&place, &tracker, &kept_after(step + 1))?;
+        tracker.keep(&slots).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+fn check_file(path: &Path) -> Result<usize, String> {
+    let vectors = Vectors::read(path);
+    let groups = HeadGroups::new(vectors.config.n_heads, vectors.config.n_kv_heads).map_err(|e| e.to_string())?;
+    let (query, key, value) = (vectors.inputs("query"), vectors.inputs("key"), vectors.inputs("value"));
+    for head in 0..vectors.config.n_heads {
+        let stream = Stream {
+            query: query.index_axis(Axis(0), head).to_owned(),
+            key: key.index_axis(Axis(0), groups.kv_head(head)).to_owned(),
+            value: value.index_axis(Axis(0), groups.kv_head(head)).to_owned(),
+        };
+        for method in &vectors.config.methods {
+            check_head(&vectors, method, head, &stream).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(vectors.config.methods.len())
+}
+
+#[test]
+fn published_vectors() {
+    let folder = folder();
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    files.sort();
+    assert!(!files.is_empty(), "{}: no .safetensors file", folder.display());
+    for file in files {
+        match check_file(&file) {
+            Ok(methods) => assert!(methods > 0, "{}: no method", file.display()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_score_off_by_more_than_the_tolerance_is_refused() {
+    let published = ndarray::array![1.0, 2.0];
+    assert!(check_scores("here", &ndarray::array![1.0, 2.0 * (1.0 + 9e-12)], &published).is_ok());
+    assert!(check_scores("here", &ndarray::array![1.0, 2.0 * (1.0 + 2e-11)], &published).is_err());
+    assert!(check_scores("here", &ndarray::array![1.0, f64::NAN], &published).is_err());
+    assert!(check_scores("here", &ndarray::array![1.0], &published).is_err());
+}
