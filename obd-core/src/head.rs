@@ -1,6 +1,6 @@
 //! One query head's attention problem, checked once at the door.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, s};
 
 use crate::{ProblemError, Softcap, Visibility};
 
@@ -132,6 +132,26 @@ impl<S> Head<S> {
     pub fn without(mut self, tokens: &[usize]) -> Self {
         self.visibility = self.visibility.without(tokens);
         self
+    }
+
+    /// The problem as it stood when only the first `tokens` were cached: they, and the queries that stood among them.
+    ///
+    /// `None` where no token or no query is left, or where there are not so many tokens.
+    pub fn prefix(&self, tokens: usize) -> Option<Self>
+    where
+        S: Clone,
+    {
+        let visibility = self.visibility.prefix(tokens)?;
+        Some(Self {
+            query: self.query.slice(s![..visibility.query_len(), ..]).to_owned(),
+            key: self.key.slice(s![..tokens, ..]).to_owned(),
+            value: self.value.slice(s![..tokens, ..]).to_owned(),
+            visibility,
+            scale: self.scale,
+            softcap: self.softcap,
+            sink: self.sink,
+            alibi_slope: self.alibi_slope,
+        })
     }
 
     /// The same head with every element of query, key and value converted by `convert`.
@@ -413,6 +433,18 @@ mod tests {
             error.to_string(),
             "value: value_dim is 3, expected 2 (the row to replace)"
         );
+    }
+
+    #[test]
+    fn a_prefix_is_the_problem_of_an_earlier_time() {
+        let earlier = head().with_sink(1.0).unwrap().prefix(2).unwrap();
+        assert_eq!(earlier.query(), array![[1.0, 2.0, 3.0, 4.0]]);
+        assert_eq!(earlier.value(), array![[1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!(
+            (earlier.kv_len(), earlier.key().nrows(), earlier.sink()),
+            (2, 2, Some(1.0))
+        );
+        assert_eq!(head().prefix(1), None);
     }
 
     #[test]

@@ -81,6 +81,28 @@ impl Visibility {
         self
     }
 
+    /// Visibility as it stood when only the first `tokens` were cached, over the queries that stood among them.
+    ///
+    /// `None` where no token or no query is left, or where there are not so many tokens.
+    pub fn prefix(&self, tokens: usize) -> Option<Self> {
+        let later = self.kv_len.checked_sub(tokens)?;
+        let query_len = self
+            .query_len
+            .checked_sub(later)
+            .filter(|&queries| queries > 0 && tokens > 0)?;
+        let mask = self
+            .mask
+            .as_ref()
+            .map(|mask| mask.slice(ndarray::s![..query_len, ..tokens]).to_owned());
+        Some(Self {
+            query_len,
+            kv_len: tokens,
+            mask,
+            removed: self.removed[..tokens].to_vec(),
+            ..self.clone()
+        })
+    }
+
     /// Number of queries.
     pub fn query_len(&self) -> usize {
         self.query_len
@@ -143,6 +165,19 @@ mod tests {
     fn mask_and_removal_compose() {
         let visibility = Visibility::from_mask(array![[true, false, true], [true, true, true]]).without(&[2, 9]);
         assert_eq!(table(&visibility), array![[1, 0, 0], [1, 1, 0]]);
+    }
+
+    #[test]
+    fn a_prefix_keeps_the_alignment() {
+        let mask = Visibility::from_mask(array![[true, false, true], [true, true, true]]).without(&[0]);
+        assert_eq!(table(&mask.prefix(2).unwrap()), array![[0, 0]]);
+        let causal = Visibility::all(3, 4).causal().prefix(3).unwrap();
+        assert_eq!(table(&causal), array![[1, 1, 0], [1, 1, 1]]);
+        assert_eq!(Visibility::all(3, 4).prefix(4), Some(Visibility::all(3, 4)));
+        assert_eq!(Visibility::all(3, 4).prefix(1), None);
+        assert_eq!(Visibility::all(4, 4).prefix(0), None);
+        assert_eq!(Visibility::all(9, 4).prefix(0), None);
+        assert_eq!(Visibility::all(4, 4).prefix(5), None);
     }
 
     #[test]

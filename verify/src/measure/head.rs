@@ -1,0 +1,220 @@
+//! All that is measured on one head.
+
+use ndarray::{Array1, s};
+use obcache_scores::{Budget, Protection, SelectionError, evicted, greedy, phi, select, set};
+use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow};
+use reference_attention::oracle;
+
+use super::ranking::{Contributions, names};
+use super::rows::{Agreement, HeadId, Regret, TokenRow};
+use super::split::{Split, attended, past};
+use super::{BUDGETS, Options};
+use crate::agreement::{kendall, log_pearson, overlap, spearman};
+
+/// Windows of the scores, with the names they have in the tables.
+pub(super) const WINDOWS: [(&str, QueryWindow); 3] = [
+    ("all", QueryWindow::All),
+    ("last-32", QueryWindow::Last(32)),
+    ("last-1", QueryWindow::Last(1)),
+];
+
+/// Visible (weight, logit) pairs taken from each head for the map of phi.
+const PHI_POINTS: usize = 60;
+
+/// What one head gave.
+pub(super) struct HeadMeasurement {
+    pub agreements: Vec<Agreement>,
+    pub regrets: Vec<Regret>,
+    pub tokens: Vec<TokenRow>,
+    pub phi_points: Vec<(f64, f64)>,
+    /// Largest disagreement of closed form and brute force, over the size of the output.
+    pub oracle_gap: f64,
+}
+
+/// Measures one head in-window, and on future queries where the split leaves some.
+pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<HeadMeasurement, SelectionError> {
+    let whole = attended(head);
+    let contributions = Contributions::new(&whole.0, &whole.1);
+    let mut measurement = HeadMeasurement {
+        agreements: Vec::new(),
+        regrets: Vec::new(),
+        tokens: token_rows(id, &whole, &contributions),
+        phi_points: phi_points(&whole.0, &whole.1),
+        oracle_gap: oracle_gap(&whole),
+    };
+    let in_window = Split {
+        queries: "in-window",
+        scored: &whole,
+        judged: &whole,
+        judged_window: None,
+    };
+    measurement.compare(id, &in_window, &contributions, &contributions)?;
+    if let Some((before, future)) = past(&whole.0, options.future_from) {
+        let before = attended(before);
+        let scored = Contributions::new(&before.0, &before.1);
+        let split = Split {
+            queries: "future",
+            scored: &before,
+            judged: &whole,
+            judged_window: Some(QueryWindow::Last(future)),
+        };
+        measurement.compare(id, &split, &scored, &contributions)?;
+    }
+    Ok(measurement)
+}
+
+impl HeadMeasurement {
+    /// Compares every ranking of the split with every truth, in every window.
+    fn compare(
+        &mut self,
+        id: &HeadId,
+        split: &Split,
+        scored: &Contributions,
+        judged: &Contributions,
+    ) -> Result<(), SelectionError> {
+        let tokens = split.scored.0.kv_len();
+        for (window_name, window) in WINDOWS {
+            let rankings = scored.rankings(window);
+            let judged_window = split.judged_window.unwrap_or(window);
+            let truths: Vec<Array1<f64>> = judged
+                .truths(judged_window)
+                .iter()
+                .map(|truth| truth.slice(s![..tokens]).to_owned())
+                .collect();
+            for (score, ranking) in names().into_iter().zip(&rankings) {
+                for (truth, errors) in Perturbation::ALL.into_iter().zip(&truths) {
+                    let row = (window_name, split.queries, score.as_str(), truth.name());
+                    self.agreements.push(agreement(id, row, ranking, errors)?);
+                }
+            }
+            self.regrets
+                .extend(regrets(id, split, (window_name, window), &rankings)?);
+        }
+        Ok(())
+    }
+}
+
+fn agreement(
+    id: &HeadId,
+    (window, queries, score, truth): (&str, &str, &str, &str),
+    ranking: &Array1<f64>,
+    errors: &Array1<f64>,
+) -> Result<Agreement, SelectionError> {
+    let (x, y) = (ranking.to_vec(), errors.to_vec());
+    let overlap_at = |budget: f64| overlap(ranking, errors, (budget * x.len() as f64) as usize);
+    Ok(Agreement {
+        capture: id.capture.clone(),
+        layer: id.layer,
+        head: id.head,
+        window: window.to_owned(),
+        queries: queries.to_owned(),
+        score: score.to_owned(),
+        truth: truth.to_owned(),
+        tokens: x.len(),
+        spearman: spearman(&x, &y),
+        kendall: kendall(&x, &y),
+        log_pearson: log_pearson(&x, &y),
+        overlap_05: overlap_at(BUDGETS[0])?,
+        overlap_10: overlap_at(BUDGETS[1])?,
+        overlap_20: overlap_at(BUDGETS[2])?,
+        overlap_50: overlap_at(BUDGETS[3])?,
+    })
+}
+
+/// Exact errors of the sets that every ranking, and greedy exact removal, would evict.
+fn regrets(
+    id: &HeadId,
+    split: &Split,
+    (window_name, window): (&str, QueryWindow),
+    rankings: &[Array1<f64>],
+) -> Result<Vec<Regret>, SelectionError> {
+    let (scored, judged) = (&split.scored, &split.judged);
+    let tokens = scored.0.kv_len();
+    let judged_window = split.judged_window.unwrap_or(window);
+    let error = |gone: &[usize]| set::removal_error(&judged.0, &judged.1, gone, judged_window);
+    let size = oracle::error(&judged.1.output, judged_window);
+    let greedy_order = greedy::order(&scored.0, &scored.1, window);
+    let mut rows = Vec::new();
+    for budget in BUDGETS {
+        let kept = Budget::Fraction(budget).tokens(tokens)?;
+        let by_greedy = error(&greedy_order[..tokens - kept]);
+        let mut errors = Vec::new();
+        for (name, ranking) in names().into_iter().zip(rankings) {
+            let kept = select(ranking, Budget::Tokens(kept), Protection::default())?;
+            errors.push((name, error(&evicted(tokens, &kept))));
+        }
+        let by_oracle = errors
+            .iter()
+            .find(|(name, _)| name == "removal")
+            .map_or(0.0, |(_, error)| *error);
+        errors.push(("greedy".to_owned(), by_greedy));
+        rows.extend(errors.into_iter().map(|(score, error)| Regret {
+            capture: id.capture.clone(),
+            layer: id.layer,
+            head: id.head,
+            window: window_name.to_owned(),
+            queries: split.queries.to_owned(),
+            score,
+            budget,
+            relative_error: if size > 0.0 { error / size } else { 0.0 },
+            over_oracle: (by_oracle > 0.0).then(|| error / by_oracle),
+            over_greedy: (by_greedy > 0.0).then(|| error / by_greedy),
+        }));
+    }
+    Ok(rows)
+}
+
+fn token_rows(id: &HeadId, (head, trace): &(Head, AttentionTrace), contributions: &Contributions) -> Vec<TokenRow> {
+    let rankings = contributions.rankings(QueryWindow::All);
+    let truths = contributions.truths(QueryWindow::All);
+    let phi = phi::bounds(head, trace, QueryWindow::All);
+    let row = |token: usize| TokenRow {
+        id: id.clone(),
+        token: (token, head.kv_len()),
+        scores: rankings[..obcache_scores::Score::ALL.len()]
+            .iter()
+            .map(|score| score[token])
+            .collect(),
+        truths: truths.iter().map(|truth| truth[token]).collect(),
+        phi: [phi[[token, 0]], phi[[token, 1]]],
+    };
+    (0..head.kv_len()).map(row).collect()
+}
+
+/// An even sample of the visible pairs.
+fn phi_points(head: &Head, trace: &AttentionTrace) -> Vec<(f64, f64)> {
+    let visible: Vec<(f64, f64)> = trace
+        .weights
+        .indexed_iter()
+        .filter(|((i, j), _)| head.visibility().visible(*i, *j))
+        .map(|((i, j), &weight)| (weight, trace.logits[[i, j]]))
+        .collect();
+    visible
+        .iter()
+        .step_by(visible.len().div_ceil(PHI_POINTS).max(1))
+        .copied()
+        .collect()
+}
+
+/// Brute force against closed form on the heaviest and the middle token, all four perturbations.
+fn oracle_gap((head, trace): &(Head, AttentionTrace)) -> f64 {
+    let weights = obcache_scores::accumulate(&trace.weights, QueryWindow::All);
+    let heaviest = (0..head.kv_len())
+        .max_by(|&a, &b| weights[a].total_cmp(&weights[b]))
+        .unwrap_or(0);
+    let size = trace
+        .output
+        .iter()
+        .fold(f64::MIN_POSITIVE, |size, output| size.max(output.abs()));
+    let mut gap = 0.0f64;
+    for token in [heaviest, head.kv_len() / 2] {
+        for what in Perturbation::ALL {
+            let closed = obcache_scores::exact::perturbation(what, head, trace, token);
+            let brute = oracle::perturbation(head, what, token);
+            gap = (&closed - &brute)
+                .iter()
+                .fold(gap, |gap, difference| gap.max(difference.abs() / size));
+        }
+    }
+    gap
+}

@@ -1,0 +1,15 @@
+//! From captures to numbers: every score beside every truth, on every head.
+
+mod gauge;
+mod head;
+mod ranking;
+mod rows;
+mod run;
+mod split;
+mod summary;
+
+pub use rows::{Agreement, GaugeShift, HeadId, Regret, Summary, TokenRow};
+pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
+
+/// Fractions of the tokens kept at which overlap and regret are measured.
+pub const BUDGETS: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
