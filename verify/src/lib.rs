@@ -1,4 +1,7 @@
 //! Laws, agreement statistics, the report and the `obcache` command.
 
 pub mod agreement;
+pub mod ledger;
 pub mod measure;
+pub mod strategies;
+pub mod tolerance;

@@ -1,0 +1,106 @@
+//! Gauge: what a constant added to all keys or all values moves, and what it leaves (claims C14 and C15).
+
+use ndarray::{Array1, array};
+use obcache_scores::{Score, accumulate};
+use obd_core::{Head, Perturbation, QueryWindow};
+use proptest::prelude::*;
+use reference_attention::{attend, oracle};
+use verify::{strategies, tolerance};
+
+fn shifted(head: &Head, key: f64, value: f64) -> Head {
+    Head::new(head.query().clone(), head.key() + key, head.value() + value)
+        .unwrap()
+        .with_visibility(head.visibility().clone())
+        .unwrap()
+}
+
+fn sums(score: Score, head: &Head) -> Array1<f64> {
+    accumulate(&score.contributions(head, &attend(head)), QueryWindow::All)
+}
+
+/// Two heads are computed, so their tolerances add; z and log a are at most the largest input and ln of it apart.
+fn slack(one: &Head, two: &Head) -> f64 {
+    let stretch = |head: &Head| 10.0 + 2.0 * tolerance::largest_input(head);
+    tolerance::squared_change(one, stretch(one)) + tolerance::squared_change(two, stretch(two))
+}
+
+fn near(left: &Array1<f64>, right: &Array1<f64>, slack: f64) -> bool {
+    left.iter()
+        .zip(right)
+        .all(|(left, right)| (left - right).abs() <= slack)
+}
+
+proptest! {
+    #![proptest_config(strategies::config())]
+
+    #[test]
+    fn c14_a_shift_of_all_keys_moves_neither_eviction_nor_value_score(head in strategies::plain_head(), by in -3.0..3.0) {
+        let other = shifted(&head, by, 0.0);
+        let truth = |head: &Head| oracle::token_errors(head, Perturbation::Removal, QueryWindow::All);
+        prop_assert!(near(&truth(&head), &truth(&other), slack(&head, &other)));
+        for score in [Score::Value, Score::ValueOneNorm, Score::Weight, Score::Removal] {
+            // Weight and one-norm are no squares: their own size is at most query_len · value_dim · (1 + max|v|).
+            let size = (head.query_len() * head.value_dim()) as f64 * (1.0 + tolerance::largest_value(&head));
+            let extra = 2.0 * size * (tolerance::weight(&head) + tolerance::weight(&other));
+            prop_assert!(near(&sums(score, &head), &sums(score, &other), slack(&head, &other) + extra), "{score}");
+        }
+    }
+
+    #[test]
+    fn c14_a_shift_of_all_values_moves_neither_key_score_nor_eviction(head in strategies::plain_head(), by in -3.0..3.0) {
+        // A query left with nothing loses its output, which does move: only queries that see two tokens or none count.
+        let sole = |i: usize| (0..head.kv_len()).filter(|&j| head.visibility().visible(i, j)).count() == 1;
+        prop_assume!(!(0..head.query_len()).any(sole));
+        let other = shifted(&head, 0.0, by);
+        for score in [Score::Key, Score::Removal] {
+            prop_assert!(near(&sums(score, &head), &sums(score, &other), slack(&head, &other)), "{score}");
+        }
+    }
+
+    #[test]
+    fn c15_gauge_fixed_scores_do_not_see_a_shift_of_all_keys(head in strategies::plain_head(), by in -3.0..3.0) {
+        let other = shifted(&head, by, 0.0);
+        for score in [Score::KeyLse, Score::KeyMean, Score::JointLse, Score::JointMean] {
+            prop_assert!(near(&sums(score, &head), &sums(score, &other), slack(&head, &other)), "{score}");
+        }
+    }
+}
+
+/// Two tokens of weight 1/2, logits 0, values 0 and 2: output 1.
+fn halves() -> Head {
+    Head::new(array![[1.0]], array![[0.0], [0.0]], array![[0.0], [2.0]]).unwrap()
+}
+
+#[test]
+fn c14_a_shift_of_all_keys_moves_the_key_and_joint_scores() {
+    // z = 0 gives S_K = 0 and S_KV = (1/2 · 2)² = 1; z = 3 gives S_K = (1/2 · 3 · 1)² = 2.25, S_KV = (1/2 (2 + 3))² = 6.25.
+    let (head, other) = (halves(), shifted(&halves(), 3.0, 0.0));
+    assert_eq!((sums(Score::Key, &head)[1], sums(Score::Joint, &head)[1]), (0.0, 1.0));
+    assert_eq!(
+        (sums(Score::Key, &other)[1], sums(Score::Joint, &other)[1]),
+        (2.25, 6.25)
+    );
+}
+
+#[test]
+fn c14_a_shift_of_all_values_moves_the_value_and_joint_scores() {
+    // Value 2 becomes 4: S_V = S_KV = (1/2 · 2)² = 1 becomes (1/2 · 4)² = 4.
+    let (head, other) = (halves(), shifted(&halves(), 0.0, 2.0));
+    assert_eq!((sums(Score::Value, &head)[1], sums(Score::Joint, &head)[1]), (1.0, 1.0));
+    assert_eq!(
+        (sums(Score::Value, &other)[1], sums(Score::Joint, &other)[1]),
+        (4.0, 4.0)
+    );
+}
+
+#[test]
+fn c15_gauge_fixed_scores_by_hand() {
+    // z equals its mean, so key-mean is 0 and joint-mean is S_V = 1; log a = -ln 2, so key-lse is (1/2 ln 2)².
+    let head = halves();
+    assert_eq!(
+        (sums(Score::KeyMean, &head)[1], sums(Score::JointMean, &head)[1]),
+        (0.0, 1.0)
+    );
+    let expected = (0.5 * 2f64.ln()).powi(2);
+    assert!((sums(Score::KeyLse, &head)[1] - expected).abs() <= slack(&head, &head));
+}

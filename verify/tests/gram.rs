@@ -1,0 +1,65 @@
+//! The Gram matrix of the tokens' perturbations, and what Optimal Brain Surgeon gains over Optimal Brain Damage (C4).
+
+use ndarray::{Axis, array};
+use obd_core::gram::{first_order_set_error, gram};
+use obd_core::{Head, QueryWindow, obs, spectrum};
+use proptest::prelude::*;
+use reference_attention::{attend, oracle};
+use verify::{strategies, tolerance};
+
+proptest! {
+    #![proptest_config(strategies::config())]
+
+    #[test]
+    fn c04_gram_matrix_is_positive_semi_definite(head in strategies::head()) {
+        let gram = gram(&head, &attend(&head), QueryWindow::All);
+        let smallest = spectrum::eigenvalues(&gram).unwrap()[0];
+        // LAPACK moves an eigenvalue by a modest multiple of n u ‖G‖ (Weyl; n² here); each entry of the computed G is
+        // off by γ times a sum bounded by the trace (Cauchy-Schwarz), so ‖ΔG‖ <= n γ trace.
+        let n = gram.nrows();
+        let entry = tolerance::gamma(n * n + head.query_len() * (head.value_dim() + 2));
+        prop_assert!(smallest >= -(n as f64) * entry * gram.diag().sum(), "{smallest:e}");
+    }
+
+    #[test]
+    fn c04_gram_sum_over_a_set_is_its_first_order_error(head in strategies::head(), members in any::<u16>()) {
+        let trace = attend(&head);
+        let tokens: Vec<usize> = (0..head.kv_len()).filter(|j| members >> j & 1 == 1).collect();
+        // u - m o, with m and u the weight and the weighted values of the set: nothing of the matrix is used.
+        let weights = trace.weights.select(Axis(1), &tokens);
+        let mass = weights.sum_axis(Axis(1)).insert_axis(Axis(1));
+        let change = weights.dot(&head.value().select(Axis(0), &tokens)) - &trace.output * &mass;
+        let expected = oracle::error(&change, QueryWindow::All);
+        let error = first_order_set_error(&gram(&head, &trace, QueryWindow::All), &tokens);
+        prop_assert!((error - expected).abs() <= tolerance::squared_change(&head, 1.0), "{error} {expected}");
+    }
+
+    #[test]
+    fn c04_compensation_never_leaves_more_error(head in strategies::moderate_head(), members in any::<u16>()) {
+        let tokens: Vec<usize> = (0..head.kv_len()).filter(|j| members >> j & 1 == 1).collect();
+        let surgeon = obs::compensate(&head, &attend(&head), &tokens, QueryWindow::All).unwrap();
+        let removal = oracle::error(&oracle::set_removal(&head, &tokens), QueryWindow::All);
+        let slack = tolerance::squared_change(&head, 1.0);
+        prop_assert!((surgeon.error_without - removal).abs() <= slack);
+        prop_assert!(surgeon.error_with <= surgeon.error_without + slack);
+    }
+}
+
+#[test]
+fn c04_the_diagonal_ignores_what_cancels() {
+    // Weights 1/3, values 3, 0 and -3, output 0: G_00 = G_22 = 1, G_02 = -1. The pair {0, 2} has error 0, the diagonal says 2.
+    let head = Head::new(array![[1.0]], array![[0.0], [0.0], [0.0]], array![[3.0], [0.0], [-3.0]]).unwrap();
+    let gram = gram(&head, &attend(&head), QueryWindow::All);
+    let slack = tolerance::squared_change(&head, 1.0);
+    assert!((gram[[0, 0]] + gram[[2, 2]] - 2.0).abs() <= slack);
+    assert!(first_order_set_error(&gram, &[0, 2]).abs() <= slack);
+}
+
+#[test]
+fn c04_one_query_is_made_up_for_in_full() {
+    // Weight 1/2 each, values 0 and 2: without the second the output falls from 1 to 0; raising the first to 1 restores it.
+    let head = Head::new(array![[1.0]], array![[0.0], [0.0]], array![[0.0], [2.0]]).unwrap();
+    let surgeon = obs::compensate(&head, &attend(&head), &[1], QueryWindow::All).unwrap();
+    assert!((surgeon.error_without - 1.0).abs() <= tolerance::squared_change(&head, 1.0));
+    assert!(surgeon.error_with <= tolerance::squared_change(&head, 1.0));
+}
