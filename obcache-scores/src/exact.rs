@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! removal        -a (v - o')                    o' = the output without the token
-//! key zeroing     a f (v - o')                  f = rest (e^-z - 1) / (rest + a e^-z),  rest = 1 - a
+//! key zeroing     g (v - o')                    g = a rest (e^-z - 1) / (rest + a e^-z),  rest = 1 - a
 //! value zeroing  -a v
-//! joint zeroing  -a (v + f o')
+//! joint zeroing  -(a v + g o')
 //! ```
 //! All four are *exact* and hold for every mask, soft-cap (z then is the capped logit), sink and bias (claim C8). They
 //! are the fast oracle: O(query_len · kv_len · value_dim) for all tokens, where brute force needs kv_len times that.
@@ -39,7 +39,7 @@ pub fn perturbation(what: Perturbation, head: &Head, trace: &AttentionTrace, tok
     }
     let without = Without::new(head, trace);
     for (i, mut row) in change.rows_mut().into_iter().enumerate() {
-        if without.weight(i, token) > 0.0 {
+        if head.visibility().visible(i, token) {
             let channel = channel(what, head, trace, &without, (i, token));
             row.assign(&ArrayView1::from(
                 &without.change(i, token, channel).collect::<Vec<_>>(),
@@ -58,21 +58,30 @@ fn channel(
     (i, j): (usize, usize),
 ) -> impl Fn(f64, f64) -> f64 + use<> {
     let weight = without.weight(i, j);
-    let swing = swing(weight, without.rest(i, j), capped_logit(head, trace, i, j));
+    let z = capped_logit(head, trace, i, j);
+    let gain = gain(
+        weight,
+        without.rest(i, j),
+        z,
+        (trace.log_sum_exp[i] - head.bias(i, j)).exp(),
+    );
     move |value, others| match what {
         Perturbation::Removal => -weight * (value - others),
-        Perturbation::KeyZeroing => weight * swing * (value - others),
+        Perturbation::KeyZeroing => gain * (value - others),
         Perturbation::ValueZeroing => -weight * value,
-        Perturbation::JointZeroing => -weight * (value + swing * others),
+        Perturbation::JointZeroing => -(weight * value + gain * others),
     }
 }
 
-/// `rest (e^-z - 1) / (rest + a e^-z)`, by the sign of z so that the exponential stays below 1.
-fn swing(weight: f64, rest: f64, z: f64) -> f64 {
+/// g: the weight that the token wins when its logit goes to 0, `a rest (e^-z - 1) / (rest + a e^-z)`.
+///
+/// Written by the sign of z so that no exponential overflows, and for z < 0 with `unit` = e^z / a, the inverse of the
+/// token's weight at logit 0, which is finite also where a itself underflowed.
+fn gain(weight: f64, rest: f64, z: f64, unit: f64) -> f64 {
     if z < 0.0 {
-        -rest * z.exp_m1() / (rest * z.exp() + weight)
+        -rest * z.exp_m1() / (rest * unit + 1.0)
     } else {
-        rest * (-z).exp_m1() / (rest + weight * (-z).exp())
+        weight * rest * (-z).exp_m1() / (rest + weight * (-z).exp())
     }
 }
 
@@ -142,9 +151,28 @@ mod tests {
 
     #[test]
     fn extreme_logits_do_not_overflow() {
-        assert_eq!(swing(0.5, 0.5, -800.0), 1.0); // rest / weight: the token takes it all
-        assert_eq!(swing(0.5, 0.5, 800.0), -1.0);
-        assert_eq!(swing(0.25, 0.75, 0.0), 0.0);
+        assert_eq!(gain(0.5, 0.5, -800.0, 0.0), 0.5); // the token takes the rest
+        assert_eq!(gain(0.5, 0.5, 800.0, f64::INFINITY), -0.5); // and loses all
+        assert_eq!(gain(0.25, 0.75, 0.0, 4.0), 0.0);
+        assert_eq!(gain(0.0, 1.0, -900.0, f64::INFINITY), 0.0);
+    }
+
+    #[test]
+    fn a_token_whose_weight_underflowed_comes_back_when_its_key_is_zeroed() {
+        // Logits 0 and -800, values 1 and 3: at logit 0 the odds are even.
+        let head = Head::new(array![[1.0]], array![[0.0], [-800.0]], array![[1.0], [3.0]]).unwrap();
+        assert_eq!(change(Perturbation::KeyZeroing, &head, 1), 1.0);
+        assert_eq!(change(Perturbation::JointZeroing, &head, 1), -0.5);
+        assert_eq!(change(Perturbation::Removal, &head, 1), 0.0);
+    }
+
+    #[test]
+    fn the_bias_stays_when_the_key_goes() {
+        // Logit -ln 4 and a bias of -ln 2 on the older token of value 9.
+        let head = Head::new(array![[1.0]], array![[-4f64.ln()], [0.0]], array![[9.0], [0.0]]).unwrap();
+        let head = head.with_alibi(2f64.ln()).unwrap();
+        // Odds 1/8 : 1, output 1; then 1/2 : 1, output 3.
+        assert_relative_eq!(change(Perturbation::KeyZeroing, &head, 0), 2.0, max_relative = 1e-14);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Survivors {
 }
 
 /// Unnormalised weights of the sink and of the kept tokens, the largest of them 1.
-fn odds_from_inputs(head: &Head, trace: &AttentionTrace, i: usize, kept: &[usize]) -> (f64, Vec<f64>) {
+pub(crate) fn odds_from_inputs(head: &Head, trace: &AttentionTrace, i: usize, kept: &[usize]) -> (f64, Vec<f64>) {
     let inputs: Vec<f64> = kept.iter().map(|&j| softmax_input(head, trace, i, j)).collect();
     let sink = head.sink().unwrap_or(f64::NEG_INFINITY);
     let maximum = inputs.iter().copied().fold(sink, f64::max);

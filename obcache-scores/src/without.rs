@@ -59,10 +59,11 @@ impl<'a> Without<'a> {
     }
 
     /// Squared norms of the changes of all pairs, shape (query_len, kv_len); `channel` gets (i, j) and returns the
-    /// function of (v, o'). Exactly 0 where the weight is 0.
+    /// function of (v, o'). Exactly 0 where masked.
+    /// A visible pair is asked even where its weight underflowed to 0.
     pub fn squared_norms<F: Fn(f64, f64) -> f64>(&self, channel: impl Fn(usize, usize) -> F) -> Array2<f64> {
         Array2::from_shape_fn(self.trace.weights.dim(), |(i, j)| {
-            if self.weight(i, j) == 0.0 {
+            if !self.head.visibility().visible(i, j) {
                 return 0.0;
             }
             self.change(i, j, channel(i, j)).map(|change| change * change).sum()

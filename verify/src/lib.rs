@@ -3,5 +3,6 @@
 pub mod agreement;
 pub mod ledger;
 pub mod measure;
+pub mod output;
 pub mod strategies;
 pub mod tolerance;

@@ -105,7 +105,12 @@ fn cancellation(head: &Head, policy: &Policy, queries: std::ops::Range<usize>) -
             let logit_error = head.head_dim() as f64 * unit * reach;
             let value = norm(head.value().row(j));
             let n = value + norm(trace.output.row(i));
-            let m = trace.logits[[i, j]].abs() * n + if policy.score == Score::Key { 0.0 } else { value };
+            let z = trace.logits[[i, j]].abs();
+            let (m, n) = match policy.score {
+                Score::Key | Score::JointNoCross => (z * n, n),
+                Score::Joint => (value + z * n, n),
+                _ => (0.0, 0.0),
+            };
             trace.weights[[i, j]].powi(2) * (gamma * m * m + 2.0 * logit_error * m * n)
         });
         terms.sum()

@@ -7,20 +7,24 @@
 //! built on them are this project's own variants, measured beside the paper's. The mean divides by the visible weight,
 //! which a sink leaves below 1.
 
+use ndarray::{Array2, Axis};
 use obd_core::{AttentionTrace, Head};
 
 use crate::softmax_input::{slope, softmax_input};
 
-/// The log of the weight of a pair, finite also where the weight underflowed.
-pub(super) fn log_weight(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
-    softmax_input(head, trace, i, j) - trace.log_sum_exp[i]
+/// The log of every weight, finite also where the weight underflowed, shape (query_len, kv_len).
+pub(super) fn log_weight(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    Array2::from_shape_fn(trace.logits.dim(), |(i, j)| {
+        softmax_input(head, trace, i, j) - trace.log_sum_exp[i]
+    })
 }
 
-/// The response of a pair above the row's weighted mean logit; the soft-cap's slope applies to the difference.
-pub(super) fn above_mean(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
-    let (weights, logits) = (trace.weights.row(i), trace.logits.row(i));
-    let mean = (&weights * &logits).sum() / weights.sum();
-    slope(head, trace, i, j) * (trace.logits[[i, j]] - mean)
+/// Every logit above its row's weighted mean, times the soft-cap's slope, shape (query_len, kv_len).
+pub(super) fn above_mean(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    let means = (&trace.weights * &trace.logits).sum_axis(Axis(1)) / trace.weights.sum_axis(Axis(1));
+    Array2::from_shape_fn(trace.logits.dim(), |(i, j)| {
+        slope(head, trace, i, j) * (trace.logits[[i, j]] - means[i])
+    })
 }
 
 #[cfg(test)]
@@ -36,7 +40,7 @@ mod tests {
         let trace = trace(&head);
         for j in 0..3 {
             assert_relative_eq!(
-                log_weight(&head, &trace, 0, j),
+                log_weight(&head, &trace)[[0, j]],
                 trace.weights[[0, j]].ln(),
                 max_relative = 1e-14
             );
@@ -49,8 +53,12 @@ mod tests {
         let mean = (2.0 * 2f64.ln() + 5.0 * 5f64.ln()) / 8.0;
         for head in [logs(), logs().with_sink(8f64.ln()).unwrap()] {
             let trace = trace(&head);
-            assert_relative_eq!(above_mean(&head, &trace, 0, 0), -mean, max_relative = 1e-14);
-            assert_relative_eq!(above_mean(&head, &trace, 0, 1), 2f64.ln() - mean, max_relative = 1e-14);
+            assert_relative_eq!(above_mean(&head, &trace)[[0, 0]], -mean, max_relative = 1e-14);
+            assert_relative_eq!(
+                above_mean(&head, &trace)[[0, 1]],
+                2f64.ln() - mean,
+                max_relative = 1e-14
+            );
         }
     }
 
@@ -60,7 +68,7 @@ mod tests {
         let trace = trace(&head);
         let mean = (&trace.weights * &trace.logits).sum();
         assert_relative_eq!(
-            above_mean(&head, &trace, 0, 1),
+            above_mean(&head, &trace)[[0, 1]],
             0.64 * (2f64.ln() - mean),
             max_relative = 1e-14
         );

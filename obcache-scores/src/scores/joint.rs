@@ -12,23 +12,19 @@ use obd_core::{AttentionTrace, Head};
 use super::{key, value};
 use crate::without::Without;
 
-/// `a² ‖v + f (v - o)‖²` of every pair, shape (query_len, kv_len), with f the given fall of the softmax input.
-pub(super) fn contributions(
-    head: &Head,
-    trace: &AttentionTrace,
-    fall: impl Fn(&Head, &AttentionTrace, usize, usize) -> f64,
-) -> Array2<f64> {
+/// `a² ‖v + f (v - o)‖²` of every pair, shape (query_len, kv_len), with f the given falls of the softmax inputs.
+pub(super) fn contributions(head: &Head, trace: &AttentionTrace, falls: &Array2<f64>) -> Array2<f64> {
     let without = Without::new(head, trace);
     without.squared_norms(|i, j| {
         let weight = without.weight(i, j);
-        let factor = fall(head, trace, i, j) * without.rest(i, j);
+        let factor = falls[[i, j]] * without.rest(i, j);
         move |value, others| weight * (value + factor * (value - others))
     })
 }
 
 /// `a² ‖v‖² + a² z² ‖v - o‖²` of every pair, shape (query_len, kv_len).
 pub(super) fn without_cross_term(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
-    value::two_norm(head, trace) + key::contributions(head, trace, key::response)
+    value::two_norm(head, trace) + key::contributions(head, trace, &key::response(head, trace))
 }
 
 #[cfg(test)]
@@ -45,7 +41,11 @@ mod tests {
         let trace = trace(&head);
         let (ln2, ln5) = (2f64.ln(), 5f64.ln());
         let joint = array![[1.0, (0.25 * (4.0 + 2.0 * ln2)).powi(2), (0.625 * 2.0 * ln5).powi(2)]];
-        assert_relative_eq!(contributions(&head, &trace, key::response), joint, max_relative = 1e-14);
+        assert_relative_eq!(
+            contributions(&head, &trace, &key::response(&head, &trace)),
+            joint,
+            max_relative = 1e-14
+        );
         let apart = array![[1.0, 1.0 + (0.25 * 2.0 * ln2).powi(2), (0.625 * 2.0 * ln5).powi(2)]];
         assert_relative_eq!(without_cross_term(&head, &trace), apart, max_relative = 1e-14);
     }

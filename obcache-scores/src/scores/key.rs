@@ -12,20 +12,19 @@ use obd_core::{AttentionTrace, Head};
 use crate::softmax_input::slope;
 use crate::without::Without;
 
-/// The first-order fall of the softmax input of pair (i, j) when the key goes to 0: z times the soft-cap's slope.
-pub(super) fn response(head: &Head, trace: &AttentionTrace, i: usize, j: usize) -> f64 {
-    slope(head, trace, i, j) * trace.logits[[i, j]]
+/// The first-order fall of every softmax input when the token's key goes to 0: z times the soft-cap's slope, shape
+/// (query_len, kv_len).
+pub(super) fn response(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    Array2::from_shape_fn(trace.logits.dim(), |(i, j)| {
+        slope(head, trace, i, j) * trace.logits[[i, j]]
+    })
 }
 
-/// `a² f² ‖v - o‖²` of every pair, shape (query_len, kv_len), with f the given fall of the softmax input.
-pub(super) fn contributions(
-    head: &Head,
-    trace: &AttentionTrace,
-    fall: impl Fn(&Head, &AttentionTrace, usize, usize) -> f64,
-) -> Array2<f64> {
+/// `a² f² ‖v - o‖²` of every pair, shape (query_len, kv_len), with f the given falls of the softmax inputs.
+pub(super) fn contributions(head: &Head, trace: &AttentionTrace, falls: &Array2<f64>) -> Array2<f64> {
     let without = Without::new(head, trace);
     without.squared_norms(|i, j| {
-        let factor = without.weight(i, j) * fall(head, trace, i, j) * without.rest(i, j);
+        let factor = without.weight(i, j) * falls[[i, j]] * without.rest(i, j);
         move |value, others| factor * (value - others)
     })
 }
@@ -45,14 +44,14 @@ mod tests {
         let (ln2, ln5) = (2f64.ln(), 5f64.ln());
         let expected = array![[0.0, (0.25 * ln2 * 2.0).powi(2), (0.625 * ln5 * 2.0).powi(2)]];
         assert_relative_eq!(
-            contributions(&head, &trace(&head), response),
+            contributions(&head, &trace(&head), &response(&head, &trace(&head))),
             expected,
             max_relative = 1e-14
         );
         // A token of two channels that equals the output moves nothing, whatever its logit.
         let head = two_queries();
         assert_relative_eq!(
-            contributions(&head, &trace(&head), response)[[1, 2]],
+            contributions(&head, &trace(&head), &response(&head, &trace(&head)))[[1, 2]],
             0.0,
             epsilon = 1e-30
         );
@@ -63,7 +62,7 @@ mod tests {
         let head = logs().with_softcap(Softcap::new(1.0).unwrap());
         // slope of tanh at ln 2 is 16/25
         assert_relative_eq!(
-            response(&head, &trace(&head), 0, 1),
+            response(&head, &trace(&head))[[0, 1]],
             0.64 * 2f64.ln(),
             max_relative = 1e-14
         );

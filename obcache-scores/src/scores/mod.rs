@@ -96,14 +96,14 @@ impl Score {
         match self {
             Self::Value => value::two_norm(head, trace),
             Self::ValueOneNorm => value::one_norm(head, trace),
-            Self::Key => key::contributions(head, trace, key::response),
-            Self::Joint => joint::contributions(head, trace, key::response),
+            Self::Key => key::contributions(head, trace, &key::response(head, trace)),
+            Self::Joint => joint::contributions(head, trace, &key::response(head, trace)),
             Self::JointNoCross => joint::without_cross_term(head, trace),
             Self::Removal => removal::contributions(head, trace),
-            Self::KeyLse => key::contributions(head, trace, gauge::log_weight),
-            Self::KeyMean => key::contributions(head, trace, gauge::above_mean),
-            Self::JointLse => joint::contributions(head, trace, gauge::log_weight),
-            Self::JointMean => joint::contributions(head, trace, gauge::above_mean),
+            Self::KeyLse => key::contributions(head, trace, &gauge::log_weight(head, trace)),
+            Self::KeyMean => key::contributions(head, trace, &gauge::above_mean(head, trace)),
+            Self::JointLse => joint::contributions(head, trace, &gauge::log_weight(head, trace)),
+            Self::JointMean => joint::contributions(head, trace, &gauge::above_mean(head, trace)),
             Self::Weight => weight::contributions(trace),
         }
     }
@@ -154,14 +154,14 @@ mod tests {
         let expected = [
             value::two_norm(&head, &trace),
             value::one_norm(&head, &trace),
-            key::contributions(&head, &trace, key::response),
-            joint::contributions(&head, &trace, key::response),
+            key::contributions(&head, &trace, &key::response(&head, &trace)),
+            joint::contributions(&head, &trace, &key::response(&head, &trace)),
             joint::without_cross_term(&head, &trace),
             removal::contributions(&head, &trace),
-            key::contributions(&head, &trace, gauge::log_weight),
-            key::contributions(&head, &trace, gauge::above_mean),
-            joint::contributions(&head, &trace, gauge::log_weight),
-            joint::contributions(&head, &trace, gauge::above_mean),
+            key::contributions(&head, &trace, &gauge::log_weight(&head, &trace)),
+            key::contributions(&head, &trace, &gauge::above_mean(&head, &trace)),
+            joint::contributions(&head, &trace, &gauge::log_weight(&head, &trace)),
+            joint::contributions(&head, &trace, &gauge::above_mean(&head, &trace)),
             weight::contributions(&trace),
         ];
         for (score, expected) in Score::ALL.into_iter().zip(expected) {

@@ -1,0 +1,119 @@
+//! What all figures share: the page, its grid of panels, fonts, colours and ranges.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use crate::{Figure, PlotError};
+
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Family name in the SVG; browsers without it fall back to their sans-serif.
+pub(crate) const FONT: &str = "DejaVu Sans, sans-serif";
+
+/// Colours of Okabe and Ito, told apart by all kinds of colour vision.
+const CATEGORIES: [(u8, u8, u8); 8] = [
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 0, 0),
+    (150, 150, 150),
+];
+
+/// The colour of the n-th series.
+pub(crate) fn category(place: usize) -> RGBColor {
+    let (red, green, blue) = CATEGORIES[place % CATEGORIES.len()];
+    RGBColor(red, green, blue)
+}
+
+/// A colour of one of the maps of `colorous`, `share` in [0, 1].
+pub(crate) fn shade(gradient: colorous::Gradient, share: f64) -> RGBColor {
+    let colour = gradient.eval_continuous(share.clamp(0.0, 1.0));
+    RGBColor(colour.r, colour.g, colour.b)
+}
+
+/// Draws `panels` panels of `size` in rows of `columns` under the title.
+pub(crate) fn figure(
+    title: &str,
+    caption: &str,
+    (columns, panels): (usize, usize),
+    size: (u32, u32),
+    draw: impl Fn(usize, &Area) -> Result<(), PlotError>,
+) -> Result<Figure, PlotError> {
+    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| PlotError::Drawing("the bundled font does not load".to_owned()))?;
+    let columns = columns.min(panels).max(1);
+    let rows = panels.div_ceil(columns);
+    let page = (size.0 * columns as u32, size.1 * rows as u32 + 36);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, page).into_drawing_area();
+        root.fill(&WHITE).map_err(drawing)?;
+        let body = root.titled(title, (FONT, 17)).map_err(drawing)?;
+        for (place, area) in body.split_evenly((rows, columns)).iter().enumerate().take(panels) {
+            draw(place, area)?;
+        }
+        root.present().map_err(drawing)?;
+    }
+    let described = format!("<title>{}</title>\n<desc>{}</desc>\n", escape(title), escape(caption));
+    let start = svg.find('>').map_or(0, |end| end + 1);
+    svg.insert_str(start, &described);
+    Ok(Figure {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        svg,
+    })
+}
+
+pub(crate) fn drawing(error: impl std::fmt::Display) -> PlotError {
+    PlotError::Drawing(error.to_string())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Least and greatest finite number, `None` where there is none; a range without width is widened.
+pub(crate) fn range(numbers: impl Iterator<Item = f64>) -> Option<Range<f64>> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for number in numbers.filter(|number| number.is_finite()) {
+        low = low.min(number);
+        high = high.max(number);
+    }
+    if low > high {
+        return None;
+    }
+    let margin = if low == high { low.abs().max(1.0) * 0.5 } else { 0.0 };
+    Some(low - margin..high + margin)
+}
+
+/// The decades that hold all numbers above 0, at most `decades` below the greatest.
+pub(crate) fn decades(numbers: impl Iterator<Item = f64>, decades: i32) -> Option<Range<i32>> {
+    let logs = range(numbers.filter(|number| *number > 0.0).map(f64::log10))?;
+    let high = logs.end.ceil() as i32;
+    Some((logs.start.floor() as i32).max(high - decades)..high)
+}
+
+/// A power of ten as an axis label.
+pub(crate) fn power(value: f64) -> String {
+    format!("1e{:.0}", value.log10())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_what_is_finite() {
+        assert_eq!(range([3.0, f64::NAN, 1.0].into_iter()), Some(1.0..3.0));
+        assert_eq!(range([2.0].into_iter()), Some(1.0..3.0));
+        assert_eq!(range([f64::INFINITY].into_iter()), None);
+        assert_eq!(decades([0.0, 0.02, 30.0].into_iter(), 9), Some(-2..2));
+        assert_eq!(decades([1e-30, 30.0].into_iter(), 9), Some(-7..2));
+    }
+}

@@ -1,0 +1,56 @@
+//! Results are written beside their place and renamed into it: a failure leaves what was there before.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Creates `folder` where it is missing and makes sure that files can be written there.
+///
+/// # Errors
+/// The system's, where it cannot.
+pub fn prepare_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    tempfile::NamedTempFile::new_in(folder).map(drop)
+}
+
+/// Writes `bytes` to `path` at once or not at all; the folder is made where it is missing.
+///
+/// # Errors
+/// The system's; `path` then is as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_failure_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/result.txt");
+        write_atomically(&path, b"first").unwrap();
+        write_atomically(&path, b"second").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert!(write_atomically(&path.join("below a file"), b"third").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        assert!(prepare_folder(&file).is_err());
+        assert!(prepare_folder(&folder.path().join("new")).is_ok());
+    }
+}

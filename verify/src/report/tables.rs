@@ -1,0 +1,75 @@
+//! All numbers as CSV and JSON, with the JSON's schema.
+
+use std::path::PathBuf;
+
+use obcache_scores::Score;
+use obd_core::Perturbation;
+use schemars::{JsonSchema, schema_for};
+use serde::Serialize;
+
+use super::ReportError;
+use crate::measure::{Agreement, GaugeShift, Measurements, Regret, Summary};
+
+/// What `report.json` holds; its schema is `report.schema.json`.
+#[derive(Serialize, JsonSchema)]
+struct Document<'a> {
+    /// Means over the heads.
+    summaries: &'a [Summary],
+    /// Agreement per head.
+    agreements: &'a [Agreement],
+    /// Regret per head.
+    regrets: &'a [Regret],
+    /// Rankings before and after a shift of all keys.
+    gauge: &'a [GaugeShift],
+    /// Largest disagreement between closed form and brute force, over the size of the output.
+    oracle_gap: f64,
+}
+
+/// The tables by their file name.
+pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>)>, ReportError> {
+    let document = Document {
+        summaries: &measurements.summaries,
+        agreements: &measurements.agreements,
+        regrets: &measurements.regrets,
+        gauge: &measurements.gauge,
+        oracle_gap: measurements.oracle_gap,
+    };
+    Ok(vec![
+        ("agreement.csv".into(), rows(&measurements.agreements)?),
+        ("regret.csv".into(), rows(&measurements.regrets)?),
+        ("summary.csv".into(), rows(&measurements.summaries)?),
+        ("tokens.csv".into(), tokens(measurements)?),
+        ("report.json".into(), serde_json::to_vec(&document)?),
+        ("report.schema.json".into(), serde_json::to_vec_pretty(&schema_for!(Document))?),
+    ])
+}
+
+fn rows<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, ReportError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    finish(writer)
+}
+
+/// One line a token: every score, every truth and the bounds of phi, window `all`.
+fn tokens(measurements: &Measurements) -> Result<Vec<u8>, ReportError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut header: Vec<String> = ["capture", "layer", "head", "token"].map(str::to_owned).into();
+    header.extend(Score::ALL.map(|score| score.name().to_owned()));
+    header.extend(Perturbation::ALL.map(|what| format!("error of {}", what.name())));
+    header.extend(["phi low", "phi high"].map(str::to_owned));
+    writer.write_record(&header)?;
+    for row in &measurements.tokens {
+        let mut record = vec![row.id.capture.clone()];
+        record.extend([row.id.layer, row.id.head, row.token.0].map(|number| number.to_string()));
+        let numbers = row.scores.iter().chain(&row.truths).chain(&row.phi);
+        record.extend(numbers.map(|number| format!("{number:.9e}")));
+        writer.write_record(&record)?;
+    }
+    finish(writer)
+}
+
+fn finish(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, ReportError> {
+    Ok(writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
+}
