@@ -1,0 +1,125 @@
+//! The book cannot rot: what it includes, links to and lists exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The pages of `docs`, folders below it included, and the Markdown files beside it.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for folder in ["docs", "docs/derivations", "."] {
+        let files = fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
+        pages.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    pages.sort();
+    pages
+}
+
+/// The text between each `start` and the `end` that follows it.
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
+    let found = text.split(start).skip(1);
+    found.filter_map(|rest| rest.split_once(end).map(|(inside, _)| inside)).collect()
+}
+
+/// What is wrong with the includes of a page of this text in `folder`.
+fn broken_includes(text: &str, folder: &Path) -> Vec<String> {
+    between(text, "{{#include ", "}}")
+        .into_iter()
+        .filter(|include| {
+            let (path, anchor) = include.split_once(':').unwrap_or((include, ""));
+            let source = fs::read_to_string(folder.join(path)).unwrap_or_default();
+            ["ANCHOR", "ANCHOR_END"]
+                .iter()
+                .any(|mark| !source.lines().any(|line| line.trim() == format!("// {mark}: {anchor}")))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The relative links of a page of this text in `folder` that lead nowhere.
+fn broken_links(text: &str, folder: &Path) -> Vec<String> {
+    between(text, "](", ")")
+        .into_iter()
+        .filter(|link| !link.contains("://") && !resolves(link, text, folder))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn resolves(link: &str, text: &str, folder: &Path) -> bool {
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    if path.is_empty() {
+        return has_heading(text, anchor);
+    }
+    let target = folder.join(path);
+    if anchor.is_empty() {
+        return target.exists();
+    }
+    fs::read_to_string(target).is_ok_and(|page| has_heading(&page, anchor))
+}
+
+fn has_heading(page: &str, anchor: &str) -> bool {
+    let mut headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.any(|heading| slug(heading.trim_start_matches('#').trim()) == anchor)
+}
+
+/// The anchor that GitHub and mdBook give a heading.
+fn slug(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// All faults that `check` finds, each with its page.
+fn faults(check: impl Fn(&str, &Path) -> Vec<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let found = check(&text, page.parent().unwrap());
+        faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", page.display())));
+    }
+    faults
+}
+
+#[test]
+fn every_include_names_a_file_and_an_anchor_that_exist() {
+    assert_eq!(faults(broken_includes), Vec::<String>::new());
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    assert_eq!(faults(broken_links), Vec::<String>::new());
+}
+
+#[test]
+fn the_summary_lists_every_page() {
+    let docs = root().join("docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let listed = between(&summary, "](", ")");
+    for page in pages() {
+        let Ok(name) = page.strip_prefix(&docs) else { continue };
+        let name = name.to_str().unwrap();
+        assert!(name == "SUMMARY.md" || listed.contains(&name), "{name} is not listed");
+    }
+}
+
+#[test]
+fn a_broken_include_is_caught() {
+    let folder = root().join("docs");
+    let text = "{{#include ../verify/examples/score_a_head.rs:score}} {{#include ../verify/examples/score_a_head.rs:no}} \
+                {{#include nowhere.rs:score}}";
+    let broken = ["../verify/examples/score_a_head.rs:no", "nowhere.rs:score"];
+    assert_eq!(broken_includes(text, &folder), broken);
+}
+
+#[test]
+fn a_broken_link_is_caught() {
+    let folder = root().join("docs");
+    let text = "[a](notation.md#glossary) [b](notation.md#nothing) [c](https://example.org) [d](gone.md) [e](#here)\n# Here";
+    assert_eq!(broken_links(text, &folder), ["notation.md#nothing", "gone.md"]);
+}
