@@ -11,7 +11,9 @@ fn root() -> PathBuf {
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     for folder in ["docs", "docs/derivations", "."] {
-        let files = fs::read_dir(root().join(folder)).unwrap().map(|file| file.unwrap().path());
+        let files = fs::read_dir(root().join(folder))
+            .unwrap()
+            .map(|file| file.unwrap().path());
         pages.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     }
     pages.sort();
@@ -21,7 +23,9 @@ fn pages() -> Vec<PathBuf> {
 /// The text between each `start` and the `end` that follows it.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     let found = text.split(start).skip(1);
-    found.filter_map(|rest| rest.split_once(end).map(|(inside, _)| inside)).collect()
+    found
+        .filter_map(|rest| rest.split_once(end).map(|(inside, _)| inside))
+        .collect()
 }
 
 /// What is wrong with the includes of a page of this text in `folder`.
@@ -120,6 +124,7 @@ fn a_broken_include_is_caught() {
 #[test]
 fn a_broken_link_is_caught() {
     let folder = root().join("docs");
-    let text = "[a](notation.md#glossary) [b](notation.md#nothing) [c](https://example.org) [d](gone.md) [e](#here)\n# Here";
+    let text =
+        "[a](notation.md#glossary) [b](notation.md#nothing) [c](https://example.org) [d](gone.md) [e](#here)\n# Here";
     assert_eq!(broken_links(text, &folder), ["notation.md#nothing", "gone.md"]);
 }
