@@ -4,5 +4,6 @@ pub mod agreement;
 pub mod ledger;
 pub mod measure;
 pub mod output;
+pub mod report;
 pub mod strategies;
 pub mod tolerance;

@@ -123,7 +123,8 @@ fn check_scores(place: &str, got: &Array1<f64>, published: &Array1<f64>, lost: &
         return Err(format!("{place}: {} scores, published {}", got.len(), published.len()));
     }
     for (slot, ((got, published), lost)) in got.iter().zip(published).zip(lost).enumerate() {
-        if !((got - published).abs() <= RELATIVE * published.abs() + lost) {
+        let agrees = (got - published).abs() <= RELATIVE * published.abs() + lost;
+        if !agrees {
             return Err(format!("{place}: slot {slot} scores {got:e}, published {published:e}"));
         }
     }

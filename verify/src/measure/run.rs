@@ -45,6 +45,8 @@ pub struct GaugeExample {
     pub id: HeadId,
     /// Key saliency before and after, shape (kv_len) each.
     pub key: (Vec<f64>, Vec<f64>),
+    /// Joint saliency before and after, shape (kv_len) each.
+    pub joint: (Vec<f64>, Vec<f64>),
     /// True error of removal before and after, shape (kv_len) each.
     pub removal: (Vec<f64>, Vec<f64>),
 }
@@ -149,7 +151,8 @@ fn gauge_example(
     places: &[(HeadId, &Capture, usize)],
     shifts: &[Vec<Option<f64>>],
 ) -> Result<Option<GaugeExample>, MeasureError> {
-    let key = gauge::names().iter().position(|name| name == "key").unwrap_or(0);
+    let place_of = |name: &str| gauge::names().iter().position(|other| other == name).unwrap_or(0);
+    let key = place_of("key");
     let correlation = |place: usize| shifts[place][key].unwrap_or(1.0);
     let Some(most) = (0..places.len()).min_by(|&a, &b| correlation(a).total_cmp(&correlation(b))) else {
         return Ok(None);
@@ -159,11 +162,11 @@ fn gauge_example(
     let moved = gauge::shifted(&head)?;
     let ranking = |head: &obd_core::Head| gauge::rankings(head, &reference_attention::attend(head));
     let (before, after) = (ranking(&head), ranking(&moved));
-    let removal = before.len() - 1;
     let pair = |place: usize| (before[place].to_vec(), after[place].to_vec());
     Ok(Some(GaugeExample {
         id: id.clone(),
         key: pair(key),
-        removal: pair(removal),
+        joint: pair(place_of("joint")),
+        removal: pair(place_of("error of removal")),
     }))
 }

@@ -40,7 +40,10 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         ("summary.csv".into(), rows(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),
-        ("report.schema.json".into(), serde_json::to_vec_pretty(&schema_for!(Document))?),
+        (
+            "report.schema.json".into(),
+            serde_json::to_vec_pretty(&schema_for!(Document))?,
+        ),
     ])
 }
 
@@ -71,5 +74,7 @@ fn tokens(measurements: &Measurements) -> Result<Vec<u8>, ReportError> {
 }
 
 fn finish(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, ReportError> {
-    Ok(writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?)
+    Ok(writer
+        .into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))?)
 }
