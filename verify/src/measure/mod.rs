@@ -2,7 +2,7 @@
 
 mod gauge;
 mod head;
-mod ranking;
+pub(crate) mod ranking;
 mod rows;
 mod run;
 mod split;

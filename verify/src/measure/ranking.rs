@@ -11,14 +11,14 @@ const STREAMING_SINKS: usize = 4;
 const SNAPKV_RADIUS: usize = 3;
 
 /// Names of all rankings, in the order of the report.
-pub(super) fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let mut names: Vec<String> = Score::ALL.map(|score| score.name().to_owned()).into();
     names.extend(["weight-maxpool", "weight-avgpool", "streaming-llm"].map(str::to_owned));
     names
 }
 
 /// Contributions of every score and every truth of one problem, each of shape (query_len, kv_len).
-pub(super) struct Contributions {
+pub(crate) struct Contributions {
     scores: Vec<Array2<f64>>,
     truths: Vec<Array2<f64>>,
 }

@@ -1,0 +1,7 @@
+//! The command `obcache`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    verify::cli::run()
+}

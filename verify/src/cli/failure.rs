@@ -1,0 +1,53 @@
+//! Why a command fails, and the exit code that says so.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use capture::CaptureError;
+
+use crate::measure::MeasureError;
+use crate::report::ReportError;
+
+/// Why a command fails; the text names the file, and the tensor where there is one.
+pub(super) enum Failure {
+    /// What was given cannot be used: exit code 2, as for a command line that cannot be parsed.
+    Input(String),
+    /// What was given is fine and the command still fails: exit code 1.
+    Ours(String),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Input(_) => 2,
+            Self::Ours(_) => 1,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(reason) | Self::Ours(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+/// A measurement fails on numbers so large that their squares overflow: the capture's doing.
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::Ours(error.to_string())
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line: one file a subcommand, each from its arguments to the text it prints.
+
+mod claims;
+mod counterexample;
+mod failure;
+mod inspect;
+mod report;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Which cached token can a model lose? Measures what eviction scores say against what really happens.
+#[derive(Parser)]
+#[command(name = "obcache", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  obcache report
+      measure the captures in ./captures and write ./report/index.html
+  obcache inspect captures/needle-512.safetensors
+      show what a capture holds
+  obcache counterexample --score key --truth removal
+      the smallest problem in which the key score is wrong
+  obcache claims
+      what is proved, and by which tests
+
+Exit codes: 0 done, 1 a failure of ours, 2 bad input.";
+
+#[derive(Subcommand)]
+enum Command {
+    Report(report::Arguments),
+    Inspect(inspect::Arguments),
+    Claims(claims::Arguments),
+    Counterexample(counterexample::Arguments),
+}
+
+impl Command {
+    fn run(&self) -> Result<String, Failure> {
+        match self {
+            Self::Report(arguments) => arguments.run(),
+            Self::Inspect(arguments) => arguments.run(),
+            Self::Claims(arguments) => Ok(arguments.run()),
+            Self::Counterexample(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// Parses the command line and runs the command: its text goes to stdout, a failure to stderr.
+pub fn run() -> ExitCode {
+    match Cli::parse().command.run().and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// A reader that stops early, as `head` does, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Ours(format!("standard output: {error}"))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,139 @@
+//! `obcache report`: from captures to a page, its figures and all numbers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use capture::Capture;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::failure::Failure;
+use crate::measure::{self, Options};
+use crate::output::prepare_folder;
+use crate::report;
+
+/// Measures every score against every truth on every head, and writes the report.
+///
+/// All of it is computed before the first file is written, and each file is replaced at once or not at all: a failure
+/// leaves an earlier report as it was. The same captures give the same bytes, whatever the number of threads.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Captures, .safetensors or .npz; all those in the folder `captures` without.
+    captures: Vec<PathBuf>,
+
+    /// Folder that the report is written to.
+    #[arg(long, value_name = "FOLDER", default_value = "report")]
+    out: PathBuf,
+
+    /// Queries from this fraction of the tokens on are future ones, which no score has seen.
+    #[arg(long, value_name = "FRACTION", default_value = "0.75", value_parser = fraction)]
+    future_from: f64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  obcache report
+      the captures in ./captures, into ./report
+  obcache report my-model.safetensors --out my-report
+      your own
+  obcache report a.npz b.npz --future-from 0.5
+      judge on the second half of the tokens";
+
+/// The folder whose captures are taken where none is named.
+const CAPTURES: &str = "captures";
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(fraction),
+        _ => Err("expected a number above 0 and below 1".to_owned()),
+    }
+}
+
+impl Arguments {
+    pub fn run(&self) -> Result<String, Failure> {
+        let captures = self.read()?;
+        prepare_folder(&self.out).map_err(|error| {
+            let folder = self.out.display();
+            Failure::Input(format!("{folder}: {error}, expected a folder that can be written to"))
+        })?;
+        let options = Options {
+            future_from: self.future_from,
+        };
+        let progress = progress_bar();
+        let measurements = measure::run(&captures, &options, &progress)?;
+        progress.finish_and_clear();
+        let report = report::render(&captures, &measurements, self.future_from)?;
+        let unwritten =
+            |(path, error): (PathBuf, std::io::Error)| Failure::Ours(format!("{}: {error}", path.display()));
+        report.write(&self.out).map_err(unwritten)?;
+        let page = self.out.join("index.html");
+        Ok(format!(
+            "{}\n\n{}",
+            report::terminal_summary(&measurements).trim_end(),
+            page.display()
+        ))
+    }
+
+    /// The captures, whose names must differ because they stand for them in every table.
+    fn read(&self) -> Result<Vec<Capture>, Failure> {
+        let paths = if self.captures.is_empty() {
+            found_in(Path::new(CAPTURES))?
+        } else {
+            self.captures.clone()
+        };
+        let mut names = BTreeSet::new();
+        let mut captures = Vec::new();
+        for path in paths {
+            let capture = Capture::read(&path)?;
+            if !names.insert(capture.name()) {
+                return Err(Failure::Input(format!(
+                    "{}: another capture is named {} too, expected one file a name",
+                    path.display(),
+                    capture.name()
+                )));
+            }
+            captures.push(capture);
+        }
+        Ok(captures)
+    }
+}
+
+/// The captures of a folder in the order of their names.
+fn found_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let expected = "name the captures to measure: obcache report FILE...";
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| Failure::Input(format!("{}: {error}; {expected}", folder.display())))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|kind| kind == "safetensors" || kind == "npz")
+    });
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Failure::Input(format!(
+            "{}: holds no capture; {expected}",
+            folder.display()
+        )));
+    }
+    Ok(paths)
+}
+
+/// Heads done and time left, on stderr; hidden where that is no terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} heads, {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_lies_between_its_ends() {
+        assert_eq!(fraction("0.75"), Ok(0.75));
+        for refused in ["0", "1", "-1", "NaN", "inf", "half"] {
+            assert!(fraction(refused).is_err(), "{refused}");
+        }
+    }
+}

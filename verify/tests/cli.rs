@@ -1,0 +1,101 @@
+//! The command `obcache` as a user meets it.
+
+mod toy;
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use toy::{obcache, stdout};
+
+#[test]
+fn every_help_shows_examples() {
+    for subcommand in [&[][..], &["report"], &["inspect"], &["claims"], &["counterexample"]] {
+        let help = stdout(obcache().args(subcommand).arg("--help"));
+        let example = ["obcache"]
+            .iter()
+            .chain(subcommand.iter())
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let (_, examples) = help.split_once("Examples:").expect("examples");
+        assert!(examples.contains(&format!("  {example}")), "{help}");
+    }
+}
+
+#[test]
+fn claims_are_listed_by_number() {
+    let all = stdout(obcache().arg("claims"));
+    assert!(all.contains("\nC14 ") && all.contains("test: "), "{all}");
+    let one = stdout(obcache().args(["claims", "C14"]));
+    assert!(one.starts_with("C14 ") && !one.contains("\nC9 "), "{one}");
+}
+
+#[test]
+fn a_committed_capture_is_described() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../captures/needle-512.safetensors");
+    let text = stdout(obcache().arg("inspect").arg(file));
+    for expected in [
+        "6 query heads on 2 KV heads",
+        "6 x 512 x 32",
+        "2 x 512 x 32",
+        "F32",
+        "causal",
+    ] {
+        assert!(text.contains(expected), "{expected} not in\n{text}");
+    }
+}
+
+#[test]
+fn the_key_score_has_a_counterexample_and_value_zeroing_has_none() {
+    let search = |score, truth| stdout(obcache().args(["counterexample", "--score", score, "--truth", truth]));
+    let key = search("key", "removal");
+    assert!(
+        key.contains("says the opposite") && key.contains("a² · z² · ‖v - o‖²"),
+        "{key}"
+    );
+    let value = search("value", "value-zeroing");
+    assert!(value.contains("None found") && value.contains("claim C9"), "{value}");
+}
+
+#[test]
+fn a_reader_that_stops_early_sees_no_panic() {
+    let bin = assert_cmd::cargo::cargo_bin!("obcache");
+    let script = format!("{} claims | true", bin.display());
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn a_report_is_the_same_bytes_whatever_the_thread_count() {
+    let folder = toy::folder();
+    let report = |threads: &str| {
+        let out = folder.path().join(threads);
+        let run = obcache()
+            .env("RAYON_NUM_THREADS", threads)
+            .current_dir(folder.path())
+            .args(["report", "toy.safetensors", "--out", threads])
+            .assert()
+            .success();
+        assert!(run.get_output().stderr.is_empty());
+        toy::files(&out)
+    };
+    let (one, two) = (report("1"), report("2"));
+    assert!(one.contains_key("index.html"));
+    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    for (name, bytes) in &one {
+        assert!(bytes == &two[name], "{name} differs");
+    }
+}
+
+#[test]
+fn the_folder_captures_is_the_default() {
+    let folder = toy::folder();
+    std::fs::create_dir(folder.path().join("captures")).unwrap();
+    std::fs::rename(
+        folder.path().join("toy.safetensors"),
+        folder.path().join("captures/toy.safetensors"),
+    )
+    .unwrap();
+    obcache().current_dir(folder.path()).arg("report").assert().success();
+    assert!(folder.path().join("report/index.html").is_file());
+}
