@@ -54,16 +54,12 @@ proptest! {
     fn c10_exact_over_first_order_is_phi_whatever_the_values(head in strategies::plain_head()) {
         let trace = attend(&head);
         let largest = tolerance::largest_input(&head);
-        // phi is at most (e^Z - 1) / Z (a → 0, z = -Z), and stretches the error of the first-order change.
+        // phi is at most (e^Z - 1) / Z (a → 0 at z = -Z, a → 1 at z = Z), and stretches the error of the first-order change.
         let stretch = (1.0 + largest) * largest.exp();
         for token in 0..head.kv_len() {
             let mut predicted = jacobian::apply(&head, &trace, &Direction::key_deletion(&head, token));
             for ((i, _), change) in predicted.indexed_iter_mut() {
-                if trace.weights[[i, token]] < 0.999 {
-                    *change *= phi::phi(trace.weights[[i, token]], trace.logits[[i, token]]);
-                } else {
-                    *change = 0.0;
-                }
+                *change *= phi::phi(trace.weights[[i, token]], trace.logits[[i, token]]);
             }
             let truth = oracle::key_zeroing(&head, token);
             prop_assert!(farthest(&predicted, &truth) <= tolerance::change(&head) * stretch);
@@ -165,6 +161,8 @@ fn c10_limits_of_phi() {
     // z → ∞: 1 / (z (1 - a)) = 1 / (100 · 0.5) up to e^-100.
     assert!((phi::phi(0.5, 100.0) - 0.02).abs() < 1e-16);
     assert!(phi::phi(1e-9, -10.0) > 2000.0); // (e^10 - 1) / 10 = 2202.5
+    // z → -∞: 1 / (a |z|).
+    assert!((phi::phi(0.5, -800.0) * 400.0 - 1.0).abs() < 1e-15);
 }
 
 #[test]
