@@ -101,7 +101,7 @@ pub(crate) fn decades(numbers: impl Iterator<Item = f64>, decades: i32) -> Optio
 
 /// A power of ten as an axis label.
 pub(crate) fn power(value: f64) -> String {
-    format!("1e{:.0}", value.log10())
+    format!("1e{}", value.log10().round() as i32)
 }
 
 #[cfg(test)]
@@ -114,6 +114,7 @@ mod tests {
         assert_eq!(range([2.0].into_iter()), Some(1.0..3.0));
         assert_eq!(range([f64::INFINITY].into_iter()), None);
         assert_eq!(decades([0.0, 0.02, 30.0].into_iter(), 9), Some(-2..2));
+        assert_eq!([power(1.0), power(1e-3)], ["1e0", "1e-3"]);
         assert_eq!(decades([1e-30, 30.0].into_iter(), 9), Some(-7..2));
     }
 }

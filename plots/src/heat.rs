@@ -42,12 +42,15 @@ pub fn heat_maps(
 
 fn draw(area: &Area, panel: &HeatPanel, (row_axis, column_axis): (&str, &str)) -> Result<(), PlotError> {
     let (rows, columns) = (panel.rows.len(), panel.columns.len());
+    if rows == 0 || columns == 0 {
+        return Err(PlotError::Empty(panel.title.clone()));
+    }
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .caption(&panel.title, (FONT, 14))
         .x_label_area_size(36)
         .y_label_area_size(50)
-        .build_cartesian_2d((0..columns).into_segmented(), (0..rows).into_segmented())
+        .build_cartesian_2d((0..columns - 1).into_segmented(), (0..rows - 1).into_segmented())
         .map_err(drawing)?;
     let label = |labels: &[String], place: &SegmentValue<usize>| match place {
         SegmentValue::CenterOf(place) => labels.get(*place).cloned().unwrap_or_default(),

@@ -4,8 +4,11 @@ use std::ops::Range;
 
 use plotters::prelude::*;
 
-use crate::canvas::{Area, FONT, category, drawing, figure, range};
+use crate::canvas::{Area, FONT, category, decades, drawing, figure, range};
 use crate::{Figure, PlotError};
+
+/// Decades shown at most on the y axis.
+const DECADES: i32 = 14;
 
 /// One line with its band.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,12 +46,10 @@ pub fn line_panels(
     };
     let empty = || PlotError::Empty(title.to_owned());
     let x = range(points().map(|point| point.0)).ok_or_else(empty)?;
-    let logs = points()
-        .flat_map(|point| [point.1, point.2, point.3])
-        .filter(|y| *y > 0.0)
-        .map(f64::log10);
-    let y = range(logs).ok_or_else(empty)?;
-    let y = 10f64.powf(y.start - 0.02)..10f64.powf(y.end + 0.02);
+    let numbers = points().flat_map(|point| [point.1, point.2, point.3]);
+    let y = decades(numbers, DECADES).ok_or_else(empty)?;
+    // One decade more, so that the legend covers no line.
+    let y = 10f64.powi(y.start)..10f64.powi(y.end + 1);
     figure(title, caption, (2, panels.len()), (520, 400), |place, area| {
         draw(area, &panels[place], (x.clone(), y.clone()), (x_label, y_label))
     })
@@ -103,7 +104,7 @@ fn draw(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .label_font((FONT, 12))

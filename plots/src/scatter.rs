@@ -94,15 +94,14 @@ fn draw(area: &Area, panel: &ScatterPanel, (low, high): (f64, f64), labels: (&st
     chart
         .draw_series(LineSeries::new(ray(1.0), BLACK.stroke_width(1)))
         .map_err(drawing)?;
-    let (below, above) = panel.band.unwrap_or((1.0, 1.0));
-    for factor in [below, above]
-        .into_iter()
-        .filter(|factor| low / high < *factor && *factor < high / low)
-    {
-        let style = RGBColor(213, 94, 0).stroke_width(1);
-        chart
-            .draw_series(DashedLineSeries::new(ray(factor), 5, 4, style))
-            .map_err(drawing)?;
+    if let Some((below, above)) = panel.band {
+        for factor in [below, above] {
+            if low / high < factor && factor < high / low {
+                let style = RGBColor(213, 94, 0).stroke_width(2);
+                let line = DashedLineSeries::new(ray(factor), 5, 4, style);
+                chart.draw_series(line).map_err(drawing)?;
+            }
+        }
     }
     Ok(())
 }

@@ -213,7 +213,7 @@ fn regret(measurements: &Measurements) -> Result<Figure, PlotError> {
     panels.retain(|panel| panel.series.iter().any(|series| !series.points.is_empty()));
     let caption = "True error of the evicted set over that of the set which the exact single-token oracle (removal) evicts, \
         geometric mean over the heads with its 95 % bootstrap interval; below 1 is better than ranking tokens by their own \
-        exact error. Future queries are the last quarter; the scores have not seen them.";
+        exact error. Future queries are those after the split, which no score has seen; no token is protected for being recent.";
     line_panels(
         "What an eviction costs at each budget",
         caption,
