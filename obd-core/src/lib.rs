@@ -13,6 +13,7 @@ extern crate openblas_src as _;
 mod direction;
 mod error;
 pub mod gram;
+mod grouped;
 mod groups;
 mod head;
 pub mod jacobian;
@@ -31,6 +32,7 @@ mod window;
 
 pub use direction::Direction;
 pub use error::ProblemError;
+pub use grouped::grouped_heads;
 pub use groups::HeadGroups;
 pub use head::Head;
 pub use objective::objective;

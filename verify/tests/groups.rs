@@ -1,8 +1,8 @@
 //! Heads that share a cache, and queries that come one by one (claims C8, C17, C18).
 
-use ndarray::{Array1, Array2, array, s};
+use ndarray::{Array1, Array2, Array3, array, s};
 use obcache_scores::{GroupReduction, Policy, Score, Tracker, accumulate, exact};
-use obd_core::{Head, HeadGroups, Perturbation, QueryWindow};
+use obd_core::{Head, Perturbation, QueryWindow, grouped_heads};
 use proptest::prelude::*;
 use reference_attention::{attend, oracle};
 use verify::{strategies, tolerance};
@@ -124,8 +124,15 @@ fn c18_prefill_and_decoding_by_hand() {
 
 #[test]
 fn c08_query_heads_read_the_kv_head_of_their_group() {
-    // 4 query heads over 2 KV heads: 0 and 1 read KV head 0, 2 and 3 read 1.
-    let groups = HeadGroups::new(4, 2).unwrap();
-    let kv_heads: Vec<usize> = (0..4).map(|head| groups.kv_head(head)).collect();
-    assert_eq!(kv_heads, [0, 0, 1, 1]);
+    // Multi-head, grouped and multi-query: 4 query heads over 4, 2 and 1 KV heads of one token, whose value is the output.
+    for (kv_heads, read) in [(4, [0.0, 1.0, 2.0, 3.0]), (2, [0.0, 0.0, 1.0, 1.0]), (1, [0.0; 4])] {
+        let numbered = |heads: usize| Array3::from_shape_fn((heads, 1, 1), |(head, _, _)| head as f64);
+        let heads = grouped_heads(&numbered(4), &numbered(kv_heads), &numbered(kv_heads)).unwrap();
+        let outputs: Vec<f64> = heads.iter().map(|head| attend(head).output[[0, 0]]).collect();
+        assert_eq!(outputs, read);
+        for head in &heads {
+            let closed = exact::perturbation(Perturbation::Removal, head, &attend(head), 0);
+            assert_eq!(closed, oracle::removal(head, 0));
+        }
+    }
 }
