@@ -1,13 +1,14 @@
 //! A capture: the attention problems of one document in some layers of a model.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Array3, Axis};
-use obd_core::{Head, HeadGroups, ProblemError, Visibility};
+use ndarray::{Array, Array2, Array3, Axis, Dimension, IntoDimension};
+use obd_core::{Head, HeadGroups, ProblemError};
 
-use crate::tensor::{Contents, ReadError, Tensor};
-use crate::{CaptureError, Metadata, npz, safetensors_file};
+use crate::container::{Container, ReadError, count, numbers, refused};
+use crate::layout::{self, LayerLayout};
+use crate::parts::CaptureParts;
+use crate::{CaptureError, Metadata};
 
 /// Queries, keys and values of one layer.
 ///
@@ -44,34 +45,46 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads and checks a `.safetensors` or `.npz` file.
+    /// Reads and checks a `.safetensors` or `.npz` file; names, dtypes and shapes before any number.
     ///
     /// # Errors
-    /// [`CaptureError`] for anything that is not a whole, consistent, finite capture of at least one layer.
+    /// [`CaptureError`] for anything that is not a whole, consistent, finite capture of at least one layer, or that holds
+    /// more than [`LARGEST_CAPTURE`](crate::LARGEST_CAPTURE) numbers.
     pub fn read(path: &Path) -> Result<Self, CaptureError> {
-        let file = path.to_path_buf();
-        let contents = read_contents(path)?;
-        let metadata = Metadata::parse(contents.metadata.as_deref()).map_err(|reason| CaptureError::Metadata {
-            file: file.clone(),
-            reason,
-        })?;
-        let groups = metadata.groups().map_err(|source| CaptureError::Problem {
-            file: file.clone(),
-            source,
-        })?;
-        let refused = |(tensor, reason)| CaptureError::Tensor {
-            file: file.clone(),
-            tensor,
-            reason,
+        let failed = |error| CaptureError::reading(path, error);
+        let CaptureParts {
+            mut container,
+            metadata,
+            groups,
+            headers,
+            layers,
+        } = CaptureParts::open(path)?;
+        layout::check_size(&headers).map_err(failed)?;
+        let layers = layers.into_iter().map(|layout| layer(&mut *container, layout));
+        let layers = layers.collect::<Result<_, _>>().map_err(failed)?;
+        let tokens = match headers.get("tokens") {
+            Some(header) => Some(all_numbers(&mut *container, "tokens", &header.shape).map_err(failed)?),
+            None => None,
         };
-        let (layers, tokens) = assemble(contents.tensors, &metadata).map_err(refused)?;
-        Ok(Self {
-            path: file,
+        let capture = Self {
+            path: path.to_path_buf(),
             metadata,
             groups,
             layers,
-            tokens,
-        })
+            tokens: tokens.map(|ids| ids.into_iter().map(|id| id as i64).collect()),
+        };
+        capture.check_heads()?;
+        Ok(capture)
+    }
+
+    /// Every head is a problem: what [`Head::new`] refuses is refused when the file is read.
+    fn check_heads(&self) -> Result<(), CaptureError> {
+        for position in 0..self.layers.len() {
+            for head in 0..self.groups.num_query_heads() {
+                self.head(position, head)?;
+            }
+        }
+        Ok(())
     }
 
     /// File name without its extension.
@@ -104,11 +117,10 @@ impl Capture {
     /// # Errors
     /// [`CaptureError::Problem`] where there is no such layer or head.
     pub fn head(&self, position: usize, query_head: usize) -> Result<Head, CaptureError> {
-        self.build_head(position, query_head)
-            .map_err(|source| CaptureError::Problem {
-                file: self.path.clone(),
-                source,
-            })
+        self.build_head(position, query_head).map_err(|source| {
+            let index = self.layers.get(position).map_or(position, |layer| layer.index);
+            CaptureError::problem(&self.path, &format!("layer.{index}, query head {query_head}"), source)
+        })
     }
 
     fn build_head(&self, position: usize, query_head: usize) -> Result<Head, ProblemError> {
@@ -132,170 +144,40 @@ impl Capture {
         let query = layer.query.index_axis(Axis(0), query_head).to_owned();
         let key = layer.key.index_axis(Axis(0), kv_head).to_owned();
         let value = layer.value.index_axis(Axis(0), kv_head).to_owned();
-        let mut visibility = Visibility::all(query.nrows(), key.nrows());
-        if self.metadata.causal {
-            visibility = visibility.causal();
-        }
-        if let Some(window) = self.metadata.sliding_window {
-            visibility = visibility.sliding_window(window)?;
-        }
-        let mut head = Head::new(query, key, value)?
-            .with_scale(self.metadata.scale)?
-            .with_visibility(visibility)?;
-        if let Some(softcap) = self.metadata.softcap()? {
-            head = head.with_softcap(softcap);
-        }
-        match &self.metadata.sinks {
-            Some(sinks) => head.with_sink(sinks[query_head]),
-            None => Ok(head),
-        }
+        self.metadata.head(query_head, query, key, value)
     }
 }
 
-fn read_contents(path: &Path) -> Result<Contents, CaptureError> {
-    let file = path.to_path_buf();
-    let io = |source| CaptureError::Io {
-        file: path.to_path_buf(),
-        source,
-    };
-    if std::fs::metadata(path).map_err(io)?.is_dir() {
-        return Err(CaptureError::Kind {
-            file,
-            found: "is a directory".to_owned(),
-        });
-    }
-    let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-    let read = match extension.as_str() {
-        "safetensors" => safetensors_file::read,
-        "npz" => npz::read,
-        _ => {
-            return Err(CaptureError::Kind {
-                file,
-                found: format!("has the extension {extension:?}"),
-            });
-        }
-    };
-    let bytes = std::fs::read(path).map_err(io)?;
-    read(&bytes, is_part).map_err(|error| match error {
-        ReadError::Damaged(reason) => CaptureError::Damaged { file, reason },
-        ReadError::Tensor { tensor, reason } => CaptureError::Tensor { file, tensor, reason },
-    })
-}
-
-/// Whether a tensor of this name belongs to a capture; others are ignored.
-fn is_part(name: &str) -> bool {
-    name == "tokens" || layer_index(name).is_some()
-}
-
-/// L of a name `layer.L.part`.
-fn layer_index(name: &str) -> Option<usize> {
-    let (index, _) = name.strip_prefix("layer.")?.split_once('.')?;
-    index.parse().ok()
-}
-
-/// Tensor and reason of a refusal.
-type Refusal = (String, String);
-
-fn assemble(
-    mut tensors: BTreeMap<String, Tensor>,
-    metadata: &Metadata,
-) -> Result<(Vec<Layer>, Option<Vec<i64>>), Refusal> {
-    for (name, tensor) in &tensors {
-        if let Some(reason) = tensor.not_finite() {
-            return Err((name.clone(), reason));
-        }
-    }
-    let indices: BTreeSet<usize> = tensors.keys().filter_map(|name| layer_index(name)).collect();
-    if indices.is_empty() {
-        return Err((
-            "layer.L.query".to_owned(),
-            "is missing, expected at least one layer".to_owned(),
-        ));
-    }
-    let layers: Vec<Layer> = indices
-        .into_iter()
-        .map(|index| layer(index, &mut tensors, metadata))
-        .collect::<Result<_, _>>()?;
-    let kv_len = layers[0].key.len_of(Axis(1));
-    let tokens = match tensors.remove("tokens") {
-        Some(tensor) if tensor.shape != [kv_len] => {
-            return Err((
-                "tokens".to_owned(),
-                format!("shape {:?}, expected [{kv_len}] (kv_len)", tensor.shape),
-            ));
-        }
-        tokens => tokens.map(|tensor| tensor.numbers.iter().map(|&id| id as i64).collect()),
-    };
-    Ok((layers, tokens))
-}
-
-fn layer(index: usize, tensors: &mut BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<Layer, Refusal> {
-    let Metadata {
-        num_query_heads,
-        num_kv_heads,
-        head_dim,
-        value_dim,
-        ..
-    } = *metadata;
-    let name = |part: &str| format!("layer.{index}.{part}");
-    let mut take = |part: &str| {
-        tensors
-            .remove(&name(part))
-            .ok_or_else(|| (name(part), "is missing".to_owned()))
-    };
-    let (query, key, value) = (take("query")?, take("key")?, take("value")?);
-    let dtype = query.dtype.clone();
-    let query = three_axes(&name("query"), query, [Some(num_query_heads), None, Some(head_dim)])?;
-    let key = three_axes(&name("key"), key, [Some(num_kv_heads), None, Some(head_dim)])?;
-    let kv_len = Some(key.len_of(Axis(1)));
-    let value = three_axes(&name("value"), value, [Some(num_kv_heads), kv_len, Some(value_dim)])?;
-    let o_proj = match tensors.remove(&name("o_proj")) {
-        Some(tensor) => Some(output_projection(&name("o_proj"), tensor, num_query_heads * value_dim)?),
-        None => None,
-    };
+fn layer(container: &mut dyn Container, layout: LayerLayout) -> Result<Layer, ReadError> {
+    let name = |part: &str| format!("layer.{}.{part}", layout.index);
     Ok(Layer {
-        index,
-        query,
-        key,
-        value,
-        o_proj,
-        dtype,
+        index: layout.index,
+        query: array(container, &name("query"), layout.query)?,
+        key: array(container, &name("key"), layout.key)?,
+        value: array(container, &name("value"), layout.value)?,
+        o_proj: layout
+            .o_proj
+            .map(|shape| array(container, &name("o_proj"), shape))
+            .transpose()?,
+        dtype: layout.dtype,
     })
 }
 
-/// A tensor of three axes with the lengths that are known; no axis may be empty.
-fn three_axes(name: &str, tensor: Tensor, expected: [Option<usize>; 3]) -> Result<Array3<f64>, Refusal> {
-    let found = tensor.shape.clone();
-    let words: Vec<String> = expected
-        .iter()
-        .map(|length| length.map_or("at least 1".to_owned(), |length| length.to_string()))
-        .collect();
-    let refused = || {
-        (
-            name.to_owned(),
-            format!("shape {found:?}, expected [{}]", words.join(", ")),
-        )
-    };
-    let [heads, tokens, channels] = *tensor.shape.as_slice() else {
-        return Err(refused());
-    };
-    let fits = expected
-        .iter()
-        .zip(&tensor.shape)
-        .all(|(expected, &found)| found == expected.unwrap_or(found.max(1)));
-    if !fits {
-        return Err(refused());
-    }
-    Array3::from_shape_vec((heads, tokens, channels), tensor.numbers).map_err(|_| refused())
+/// The tensor `name` as an array of its checked shape.
+fn array<const AXES: usize, D: Dimension>(
+    container: &mut dyn Container,
+    name: &str,
+    shape: [usize; AXES],
+) -> Result<Array<f64, D>, ReadError>
+where
+    [usize; AXES]: IntoDimension<Dim = D>,
+{
+    let numbers = all_numbers(container, name, &shape)?;
+    Array::from_shape_vec(shape.into_dimension(), numbers).map_err(|error| refused(name, error.to_string()))
 }
 
-fn output_projection(name: &str, tensor: Tensor, inputs: usize) -> Result<Array2<f64>, Refusal> {
-    let found = tensor.shape.clone();
-    let refused = || (name.to_owned(), format!("shape {found:?}, expected [hidden, {inputs}]"));
-    match *tensor.shape.as_slice() {
-        [hidden, found] if found == inputs => {
-            Array2::from_shape_vec((hidden, found), tensor.numbers).map_err(|_| refused())
-        }
-        _ => Err(refused()),
-    }
+/// The numbers of the whole tensor `name`.
+fn all_numbers(container: &mut dyn Container, name: &str, shape: &[usize]) -> Result<Vec<f64>, ReadError> {
+    let count = count(shape).ok_or_else(|| refused(name, "holds more elements than memory can"))?;
+    numbers(container, name, shape, 0..count, |number| number)
 }

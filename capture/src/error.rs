@@ -1,9 +1,11 @@
 //! Why a file is not a capture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use obd_core::ProblemError;
 use thiserror::Error;
+
+use crate::container::ReadError;
 
 /// Why a file is not a capture; every variant names the file.
 #[derive(Debug, Error)]
@@ -51,11 +53,32 @@ pub enum CaptureError {
         reason: String,
     },
     /// The tensors of a head do not make an attention problem.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {place}: {source}", file.display())]
     Problem {
         /// The file.
         file: PathBuf,
+        /// The layer and the query head, or the metadata.
+        place: String,
         /// Why not.
         source: ProblemError,
     },
+}
+
+impl CaptureError {
+    pub(crate) fn reading(file: &Path, error: ReadError) -> Self {
+        let file = file.to_path_buf();
+        match error {
+            ReadError::Io(source) => Self::Io { file, source },
+            ReadError::Damaged(reason) => Self::Damaged { file, reason },
+            ReadError::Tensor { tensor, reason } => Self::Tensor { file, tensor, reason },
+        }
+    }
+
+    pub(crate) fn problem(file: &Path, place: &str, source: ProblemError) -> Self {
+        Self::Problem {
+            file: file.to_path_buf(),
+            place: place.to_owned(),
+            source,
+        }
+    }
 }

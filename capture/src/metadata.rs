@@ -1,6 +1,7 @@
 //! What a capture says about itself.
 
-use obd_core::{HeadGroups, ProblemError, Softcap};
+use ndarray::Array2;
+use obd_core::{Head, HeadGroups, ProblemError, Softcap, Visibility};
 use serde::Deserialize;
 
 /// The JSON object under the metadata key `obcache_capture`; unknown keys are ignored.
@@ -83,6 +84,36 @@ impl Metadata {
     /// [`ProblemError::HeadCounts`]; never for metadata of a [`crate::Capture`].
     pub fn groups(&self) -> Result<HeadGroups, ProblemError> {
         HeadGroups::new(self.num_query_heads, self.num_kv_heads)
+    }
+
+    /// The attention problem of `query_head` with these queries, keys and values.
+    ///
+    /// # Errors
+    /// [`ProblemError`] where they make none.
+    pub fn head(
+        &self,
+        query_head: usize,
+        query: Array2<f64>,
+        key: Array2<f64>,
+        value: Array2<f64>,
+    ) -> Result<Head, ProblemError> {
+        let mut visibility = Visibility::all(query.nrows(), key.nrows());
+        if self.causal {
+            visibility = visibility.causal();
+        }
+        if let Some(window) = self.sliding_window {
+            visibility = visibility.sliding_window(window)?;
+        }
+        let mut head = Head::new(query, key, value)?
+            .with_scale(self.scale)?
+            .with_visibility(visibility)?;
+        if let Some(softcap) = self.softcap()? {
+            head = head.with_softcap(softcap);
+        }
+        match self.sinks.as_ref().and_then(|sinks| sinks.get(query_head)) {
+            Some(&sink) => head.with_sink(sink),
+            None => Ok(head),
+        }
     }
 
     /// The soft-cap, if any.

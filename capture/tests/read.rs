@@ -1,9 +1,12 @@
 //! What is read and what is refused.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use capture::{Capture, CaptureError};
+use capture::{Capture, CaptureError, CaptureFile};
+use ndarray::{Axis, s};
+use obd_core::QueryWindow;
 use proptest::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -225,4 +228,173 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         let _ = Capture::read(&path);
     }
+}
+
+/// An npz file of these arrays: name, header's shape, bytes after the header; dtype `<f4`.
+fn npz(arrays: &[(&str, &str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let metadata = format!("{METADATA:128}");
+    let entries = arrays.iter().map(|(name, shape, bytes)| (*name, "<f4", *shape, *bytes));
+    let text = format!("({},)", metadata.len());
+    let metadata = [("obcache_capture", "|u1", text.as_str(), metadata.as_bytes())];
+    for (name, dtype, shape, bytes) in entries.chain(metadata) {
+        let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        zip.start_file(format!("{name}.npy"), zip::write::FileOptions::default())
+            .unwrap();
+        zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        zip.write_all(header.as_bytes()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn npz_refusal(arrays: &[(&str, &str, &[u8])]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toy.npz");
+    std::fs::write(&path, npz(arrays)).unwrap();
+    Capture::read(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn an_npz_that_inflates_without_end_is_refused_by_its_header() {
+    let (query, key) = (f32s(&[0.0; 8]), f32s(&[0.0; 6]));
+    let honest = |value: (&'static str, &'static str, &'static [u8])| {
+        npz_refusal(&[
+            ("layer.0.query", "(2, 2, 2)", &query),
+            ("layer.0.key", "(1, 3, 2)", &key),
+            value,
+        ])
+    };
+    // 2^40 numbers that agree with nothing, then 2^31 and 2^60 that agree with the metadata.
+    let message = honest(("layer.0.value", "(1, 1099511627776, 1)", &[0; 64]));
+    assert!(
+        message.contains("layer.0.value: shape [1, 1099511627776, 1], expected [1, 3, 1]"),
+        "{message}"
+    );
+    for tokens in ["2147483648", "1152921504606846976"] {
+        let (key, value) = (format!("(1, {tokens}, 2)"), format!("(1, {tokens}, 1)"));
+        let message = npz_refusal(&[
+            ("layer.0.query", "(2, 2, 2)", &query),
+            ("layer.0.key", &key, &[0; 64]),
+            ("layer.0.value", &value, &[0; 64]),
+        ]);
+        let expected = format!("layer.0.key: shape [1, {tokens}, 2], expected at most 1073741824 numbers");
+        assert!(message.contains(&expected), "{message}");
+    }
+    // A header that promises more than the entry holds.
+    let message = honest(("layer.0.value", "(1, 3, 1)", &[0; 8]));
+    assert!(message.contains("layer.0.value: element 2: "), "{message}");
+}
+
+#[test]
+fn zeros_behind_the_promised_numbers_are_not_read() {
+    // 256 MiB of zeros deflate to 256 KiB; what the shape promises is all that is inflated.
+    let (query, key) = (f32s(&[0.0; 8]), f32s(&[0.0; 6]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toy.npz");
+    let zeros = vec![0; 256 << 20];
+    let arrays: [(&str, &str, &[u8]); 3] = [
+        ("layer.0.query", "(2, 2, 2)", &query),
+        ("layer.0.key", "(1, 3, 2)", &key),
+        ("layer.0.value", "(1, 3, 1)", &zeros),
+    ];
+    std::fs::write(&path, npz(&arrays)).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 1 << 20);
+    assert_eq!(Capture::read(&path).unwrap().layers()[0].value.len(), 3);
+}
+
+#[test]
+fn what_would_overflow_is_refused_with_layer_and_head() {
+    // Keys of 8: query head 1 alone has a logit beyond the limit.
+    let key: Vec<u8> = [8.0f64; 6].iter().flat_map(|number| number.to_le_bytes()).collect();
+    let query: Vec<u8> = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e70, 0.0f64]
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    let mut views = vec![
+        (
+            "layer.3.query",
+            TensorView::new(Dtype::F64, vec![2, 2, 2], &query).unwrap(),
+        ),
+        ("layer.3.key", TensorView::new(Dtype::F64, vec![1, 3, 2], &key).unwrap()),
+    ];
+    let value = f32s(&[1.0, 2.0, 3.0]);
+    views.push((
+        "layer.3.value",
+        TensorView::new(Dtype::F32, vec![1, 3, 1], &value).unwrap(),
+    ));
+    let metadata = HashMap::from([("obcache_capture".to_owned(), METADATA.to_owned())]);
+    let message = refusal(&safetensors::serialize(views, Some(metadata)).unwrap());
+    let expected =
+        "toy.safetensors: layer.3, query head 1: query and key: the logit of query 1 and token 0 may reach 5.6";
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn one_kv_head_at_a_time_is_what_the_whole_file_holds() {
+    let files = [
+        "captures/needle-512.safetensors",
+        "captures/text-384.safetensors",
+        "captures/recall-480.safetensors",
+    ];
+    for file in files {
+        let path = repository(file);
+        let (whole, open) = (Capture::read(&path).unwrap(), CaptureFile::open(&path).unwrap());
+        assert!(open.fits_f32() && open.metadata() == whole.metadata());
+        assert_eq!(open.layers().count(), whole.layers().len());
+        for (layer, shape) in whole.layers().iter().zip(open.layers()) {
+            assert_eq!((shape.index, shape.kv_len), (layer.index, layer.key.len_of(Axis(1))));
+            for kv_head in 0..2 {
+                let wide = open
+                    .group(layer.index, kv_head, QueryWindow::All, |number| number)
+                    .unwrap();
+                let (heads, last) = (3 * kv_head..3 * kv_head + 3, shape.query_len - 7);
+                assert_eq!(wide.query, layer.query.slice(s![heads.clone(), .., ..]));
+                assert_eq!(wide.key, layer.key.index_axis(Axis(0), kv_head));
+                assert_eq!(wide.value, layer.value.index_axis(Axis(0), kv_head));
+                let narrow = open.group(layer.index, kv_head, QueryWindow::Last(7), |number| number as f32);
+                let narrow = narrow.unwrap().query.map(|&number| f64::from(number));
+                assert_eq!(narrow, layer.query.slice(s![heads, last.., ..]));
+            }
+        }
+    }
+}
+
+#[test]
+fn one_kv_head_of_an_npz_is_what_the_whole_file_holds() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy/toy.npz");
+    let (whole, open) = (Capture::read(&path).unwrap(), CaptureFile::open(&path).unwrap());
+    let layer = &whole.layers()[0];
+    let groups = whole.groups();
+    for kv_head in 0..groups.num_kv_heads() {
+        let group = open
+            .group(layer.index, kv_head, QueryWindow::Last(1), |number| number)
+            .unwrap();
+        let last = layer.query.len_of(Axis(1)) - 1;
+        assert_eq!(
+            group.query,
+            layer.query.slice(s![groups.query_heads(kv_head), last.., ..])
+        );
+        assert_eq!(group.key, layer.key.index_axis(Axis(0), kv_head));
+        assert_eq!(group.value, layer.value.index_axis(Axis(0), kv_head));
+    }
+}
+
+#[test]
+fn a_head_that_is_not_there_and_a_number_that_is_none_are_named() {
+    let spoilt = ("layer.3.value", Dtype::F32, vec![1, 3, 1], f32s(&[1.0, 2.0, f32::NAN]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("toy.safetensors");
+    std::fs::write(&path, bytes(Some(spoilt))).unwrap();
+    let open = CaptureFile::open(&path).unwrap();
+    let refusal = |layer, kv_head| {
+        let read = open.group(layer, kv_head, QueryWindow::All, |number| number);
+        read.unwrap_err().to_string()
+    };
+    assert!(
+        refusal(3, 0).ends_with("toy.safetensors: layer.3.value: element [0, 2, 0] is NaN, expected a finite number")
+    );
+    assert!(refusal(3, 1).ends_with("layer.3.key: has no KV head 1, expected one below 1"));
+    assert!(refusal(4, 0).ends_with("layer.4.query: is missing"));
 }

@@ -13,6 +13,7 @@ use ndarray::{Array2, ArrayView1};
 use obd_core::{AttentionTrace, Head, Perturbation};
 
 use crate::softmax_input::capped_logit;
+use crate::survivors::UNDERFLOW;
 use crate::without::Without;
 
 /// Squared norm of the exact change of every query's output for every token, shape (query_len, kv_len).
@@ -59,12 +60,10 @@ fn channel(
 ) -> impl Fn(f64, f64) -> f64 + use<> {
     let weight = without.weight(i, j);
     let z = capped_logit(head, trace, i, j);
-    let gain = gain(
-        weight,
-        without.rest(i, j),
-        z,
-        (trace.log_sum_exp[i] - head.bias(i, j)).exp(),
-    );
+    let at_zero = (trace.log_sum_exp[i] - head.bias(i, j)).exp();
+    let gain = gain(weight, without.rest(i, j), z, at_zero, || {
+        without.log_odds_at_zero(i, j)
+    });
     move |value, others| match what {
         Perturbation::Removal => -weight * (value - others),
         Perturbation::KeyZeroing => gain * (value - others),
@@ -76,13 +75,17 @@ fn channel(
 /// g: the weight that the token wins when its logit goes to 0, `a rest (e^-z - 1) / (rest + a e^-z)`.
 ///
 /// Written by the sign of z so that no exponential overflows, and for z < 0 with `unit` = e^z / a, the inverse of the
-/// token's weight at logit 0, which is finite also where a itself underflowed.
-fn gain(weight: f64, rest: f64, z: f64, unit: f64) -> f64 {
+/// token's weight at logit 0, which is finite also where a itself underflowed. Where rest and e^-z both underflow, so that
+/// a = 1, the token falls from 1 to 1 / (1 + odds) with `log_odds` those of all others against it at logit 0.
+pub(crate) fn gain(weight: f64, rest: f64, z: f64, unit: f64, log_odds: impl FnOnce() -> f64) -> f64 {
     if z < 0.0 {
-        -rest * z.exp_m1() / (rest * unit + 1.0)
-    } else {
-        weight * rest * (-z).exp_m1() / (rest + weight * (-z).exp())
+        return -rest * z.exp_m1() / (rest * unit + 1.0);
     }
+    let total = rest + weight * (-z).exp();
+    if total < UNDERFLOW {
+        return -1.0 / (1.0 + (-log_odds()).exp());
+    }
+    weight * rest * (-z).exp_m1() / total
 }
 
 #[cfg(test)]
@@ -95,6 +98,39 @@ mod tests {
 
     fn change(what: Perturbation, head: &Head, token: usize) -> f64 {
         perturbation(what, head, &trace(head), token)[[0, 0]]
+    }
+
+    #[test]
+    fn a_zeroed_key_whose_logit_outgrew_the_exponential_falls_back_to_its_share() {
+        // Logits 800, 0, ln 2: the first holds all weight in floats; at logit 0 the odds against it are 3.
+        let gain_of = |key: ndarray::Array2<f64>, sink: Option<f64>| {
+            let value = ndarray::Array2::from_shape_fn((key.nrows(), 1), |(j, _)| if j == 0 { 1.0 } else { 0.0 });
+            let head = Head::new(array![[1.0]], key, value).unwrap();
+            let head = sink.map_or(head.clone(), |sink| head.with_sink(sink).unwrap());
+            let dominated = AttentionTrace {
+                logits: head.key().t().to_owned(),
+                weights: ndarray::Array2::from_shape_fn((1, head.kv_len()), |(_, j)| if j == 0 { 1.0 } else { 0.0 }),
+                output: array![[1.0]],
+                log_sum_exp: array![head.key()[[0, 0]]],
+            };
+            perturbation(Perturbation::KeyZeroing, &head, &dominated, 0)[[0, 0]]
+        };
+        assert_relative_eq!(
+            gain_of(array![[800.0], [0.0], [2f64.ln()]], None),
+            -0.75,
+            max_relative = 1e-15
+        );
+        assert_relative_eq!(
+            gain_of(array![[1e70], [0.0], [2f64.ln()]], None),
+            -0.75,
+            max_relative = 1e-15
+        );
+        assert_relative_eq!(
+            gain_of(array![[800.0], [0.0]], Some(2f64.ln())),
+            -0.75,
+            max_relative = 1e-15
+        );
+        assert_eq!(gain_of(array![[800.0]], None), 0.0);
     }
 
     #[test]
@@ -151,10 +187,10 @@ mod tests {
 
     #[test]
     fn extreme_logits_do_not_overflow() {
-        assert_eq!(gain(0.5, 0.5, -800.0, 0.0), 0.5); // the token takes the rest
-        assert_eq!(gain(0.5, 0.5, 800.0, f64::INFINITY), -0.5); // and loses all
-        assert_eq!(gain(0.25, 0.75, 0.0, 4.0), 0.0);
-        assert_eq!(gain(0.0, 1.0, -900.0, f64::INFINITY), 0.0);
+        assert_eq!(gain(0.5, 0.5, -800.0, 0.0, || f64::NAN), 0.5); // the token takes the rest
+        assert_eq!(gain(0.5, 0.5, 800.0, f64::INFINITY, || f64::NAN), -0.5); // and loses all
+        assert_eq!(gain(0.25, 0.75, 0.0, 4.0, || f64::NAN), 0.0);
+        assert_eq!(gain(0.0, 1.0, -900.0, f64::INFINITY, || f64::NAN), 0.0);
     }
 
     #[test]

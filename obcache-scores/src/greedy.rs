@@ -29,13 +29,12 @@ const LITTLE: f64 = 1e-3;
 /// Where the shapes of `trace` are not those of `head`.
 pub fn order(head: &Head, trace: &AttentionTrace, window: QueryWindow) -> Vec<usize> {
     let mut state = State::new(head, trace, window);
-    let mut order = Vec::with_capacity(head.kv_len());
-    while !state.kept.is_empty() {
+    let next = |_| {
         let token = state.kept[least(&state.errors())];
         state.evict(token);
-        order.push(token);
-    }
-    order
+        token
+    };
+    (0..head.kv_len()).map(next).collect()
 }
 
 /// Index of the first of the least elements.

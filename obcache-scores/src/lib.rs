@@ -3,7 +3,8 @@
 //! A [`Score`] turns a head and its trace into one contribution per (query, token); [`accumulate`] sums them over a
 //! query window; [`Pooling`] smooths over neighbouring tokens; [`GroupReduction`] joins the query heads of one KV head;
 //! [`select`] keeps the best under a budget; [`Tracker`] does all this along decoding. [`exact`] and [`set`] hold the
-//! exact perturbations, [`greedy`] the greedy exact removal. Nothing here runs attention.
+//! exact perturbations, [`projection`] what they do behind the output projection, [`greedy`] the greedy exact removal.
+//! None of these runs attention; [`strip`] does, to score long caches without keeping a trace.
 
 mod accumulate;
 mod error;
@@ -12,11 +13,13 @@ pub mod greedy;
 mod group;
 pub mod phi;
 mod pooling;
+pub mod projection;
 mod scores;
 mod selection;
 pub mod set;
 mod softmax_input;
 mod streaming_llm;
+pub mod strip;
 mod survivors;
 mod tracker;
 mod without;

@@ -12,12 +12,12 @@ use obd_core::{AttentionTrace, Head, QueryWindow};
 /// The ratio of the exact to the first-order change, for a weight in [0, 1) and a finite logit.
 pub fn phi(weight: f64, logit: f64) -> f64 {
     let z = logit;
-    if z == 0.0 {
-        1.0
-    } else if z < 0.0 {
+    if z < 0.0 {
         z.exp_m1() / (z * (weight + (1.0 - weight) * z.exp()))
-    } else {
+    } else if z > 0.0 {
         (-z).exp_m1() / (-z * (1.0 + weight * (-z).exp_m1()))
+    } else {
+        1.0
     }
 }
 

@@ -11,7 +11,7 @@ use crate::softmax_input::softmax_input;
 
 /// Below this total weight the kept weights are subnormal or nearly so, and have lost digits: they are recomputed
 /// from the softmax inputs. Chosen so that a weight of relative size 2^-53 below it is still a normal number.
-const UNDERFLOW: f64 = f64::MIN_POSITIVE / f64::EPSILON / f64::EPSILON;
+pub(crate) const UNDERFLOW: f64 = f64::MIN_POSITIVE / f64::EPSILON / f64::EPSILON;
 
 /// What query i sees without the tokens that are gone.
 pub(crate) struct Survivors {
@@ -38,6 +38,20 @@ impl Survivors {
         };
         Self { weight, output }
     }
+}
+
+/// Log-sum-exp of the softmax inputs that query `i` has from the kept tokens and the sink; minus infinity for none.
+pub(crate) fn log_sum_exp_of(head: &Head, trace: &AttentionTrace, i: usize, keep: impl Fn(usize) -> bool) -> f64 {
+    let kept = (0..head.kv_len()).filter(|&j| keep(j) && head.visibility().visible(i, j));
+    let inputs: Vec<f64> = kept
+        .map(|j| softmax_input(head, trace, i, j))
+        .chain(head.sink())
+        .collect();
+    let maximum = inputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if inputs.is_empty() {
+        return maximum;
+    }
+    maximum + inputs.iter().map(|input| (input - maximum).exp()).sum::<f64>().ln()
 }
 
 /// Unnormalised weights of the sink and of the kept tokens, the largest of them 1.
@@ -140,6 +154,26 @@ mod tests {
         let head = head.with_sink(4f64.ln()).unwrap();
         let survivors = Survivors::new(&head, &trace, 0, |j| j != 2);
         assert_relative_eq!(survivors.output[0], 3.5, max_relative = 1e-15); // (4 + 3·8) / 8
+    }
+
+    #[test]
+    fn a_share_that_would_be_subnormal_is_not_trusted() {
+        // Weights e^-650 = 5e-283 and e^-720 = 2e-313, which is subnormal: a value of 1e30 shows the digits it lost.
+        let head = Head::new(
+            array![[1.0]],
+            array![[-650.0], [-720.0], [0.0]],
+            array![[4.0], [1e30], [1.0]],
+        )
+        .unwrap();
+        let trace = AttentionTrace {
+            logits: array![[-650.0, -720.0, 0.0]],
+            weights: array![[(-650f64).exp(), (-720f64).exp(), 1.0]],
+            output: array![[1.0]],
+            log_sum_exp: array![0.0],
+        };
+        let survivors = Survivors::new(&head, &trace, 0, |j| j != 2);
+        // 4 + e^-70 · 1e30, shares 1 and e^-70 = 3.975e-31 of a total that rounds to 1.
+        assert_relative_eq!(survivors.output[0], 4.0 + (-70f64).exp() * 1e30, max_relative = 1e-15);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use ndarray::Array2;
 use obd_core::{AttentionTrace, Head};
 
-use crate::survivors::Survivors;
+use crate::survivors::{Survivors, log_sum_exp_of};
 
 /// A head, its trace, and the leave-one-out view of every pair.
 pub(crate) struct Without<'a> {
@@ -42,6 +42,12 @@ impl<'a> Without<'a> {
             Some((token, others)) if *token == j => others.weight,
             _ => 1.0 - self.weight(i, j),
         }
+    }
+
+    /// The logarithm of the odds of all others, sink included, against token `j` at logit 0; minus infinity where there
+    /// are none. O(kv_len).
+    pub fn log_odds_at_zero(&self, i: usize, j: usize) -> f64 {
+        log_sum_exp_of(self.head, self.trace, i, |l| l != j) - self.head.bias(i, j)
     }
 
     /// The change vector of pair (i, j), built channel by channel from (v, o'), length value_dim.
@@ -102,7 +108,7 @@ mod tests {
         let head = Head::new(array![[1.0]], array![[tiny.ln()], [0.0]], array![[3.0], [5.0]]).unwrap();
         let trace = trace(&head);
         let without = Without::new(&head, &trace);
-        assert_relative_eq!(without.rest(0, 1), tiny, max_relative = 1e-13);
+        assert_relative_eq!(without.rest(0, 1), tiny, max_relative = 1e-13, epsilon = 0.0);
         assert_eq!(
             without.change(0, 1, |value, others| value - others).collect::<Vec<_>>(),
             [2.0]

@@ -41,6 +41,34 @@ pub enum ProblemError {
         /// The element.
         value: f64,
     },
+    /// An element is finite, but so large that its squares are not.
+    #[error("{tensor}[{row}, {column}] is {value:e}, expected at most {limit:e} either way")]
+    TooLarge {
+        /// The tensor that was refused.
+        tensor: &'static str,
+        /// Row of the element (token).
+        row: usize,
+        /// Column of the element (channel).
+        column: usize,
+        /// The element.
+        value: f64,
+        /// The largest magnitude let in.
+        limit: f64,
+    },
+    /// A pair's softmax input is so large that it, or its square, overflows.
+    #[error(
+        "query and key: the logit of query {query} and token {token} may reach {magnitude:e}, expected at most {limit:e}"
+    )]
+    Logit {
+        /// The query.
+        query: usize,
+        /// The token.
+        token: usize,
+        /// `|scale| sum |q_c k_c| + |bias|` of the pair.
+        magnitude: f64,
+        /// The largest magnitude let in.
+        limit: f64,
+    },
     /// A parameter is outside its domain.
     #[error("{parameter} is {value}, expected {expected}")]
     Parameter {

@@ -6,6 +6,7 @@
 //! Claim C4: G is positive semi-definite, its diagonal is the first-order saliency of evicting one token, and
 //! `1_Sᵀ G 1_S` the first-order error of evicting the set S. Optimal Brain Damage keeps the diagonal alone.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, Axis};
 
 use crate::{AttentionTrace, Head, QueryWindow};
@@ -20,11 +21,7 @@ pub fn gram(head: &Head, trace: &AttentionTrace, window: QueryWindow) -> Array2<
         let output = trace.output.row(i);
         let weights = trace.weights.row(i).insert_axis(Axis(1));
         let gaps = (head.value() - &output) * weights;
-        for j in 0..head.kv_len() {
-            for l in 0..head.kv_len() {
-                gram[[j, l]] += gaps.row(j).iter().zip(gaps.row(l)).map(|(a, b)| a * b).sum::<f64>();
-            }
-        }
+        general_mat_mul(1.0, &gaps, &gaps.t(), 1.0, &mut gram);
     }
     gram
 }

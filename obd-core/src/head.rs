@@ -1,7 +1,8 @@
 //! One query head's attention problem, checked once at the door.
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayView1, s};
 
+use crate::door;
 use crate::{ProblemError, Softcap, Visibility};
 
 /// One query head with the keys and values it reads.
@@ -15,6 +16,9 @@ use crate::{ProblemError, Softcap, Visibility};
 /// The softmax input of a visible pair is `softcap(z) + bias` with `z = scale · q·k`; an optional sink logit joins
 /// the softmax denominator and has no value. `S` is `f64` for all but the reference attention, which lifts a
 /// checked head to dual or high-precision numbers with [`Head::lift`].
+///
+/// No head exists whose values, sink logit or softmax inputs go beyond [`LIMIT`](crate::LIMIT), so no sum or square
+/// that a score, a truth or an oracle forms from it overflows.
 ///
 /// ```
 /// use ndarray::array;
@@ -42,14 +46,18 @@ impl Head {
     /// A head with scale `1/sqrt(head_dim)` in which each query sees the tokens up to its own position.
     ///
     /// # Errors
-    /// [`ProblemError`] where an axis is empty, two axes disagree, or an element is NaN or infinite.
+    /// [`ProblemError`] where an axis is empty, two axes disagree, an element is NaN or infinite, or a value or a logit is
+    /// beyond [`LIMIT`](crate::LIMIT).
     pub fn new(query: Array2<f64>, key: Array2<f64>, value: Array2<f64>) -> Result<Self, ProblemError> {
         check_tensor("query", ["query_len", "head_dim"], &query)?;
         check_tensor("key", ["kv_len", "head_dim"], &key)?;
         check_tensor("value", ["kv_len", "value_dim"], &value)?;
         check_axis("key", "head_dim", key.ncols(), query.ncols(), "head_dim of query")?;
         check_axis("value", "kv_len", value.nrows(), key.nrows(), "kv_len of key")?;
-        Ok(Self {
+        for (token, row) in value.rows().into_iter().enumerate() {
+            door::check_value(token, row)?;
+        }
+        let head = Self {
             scale: 1.0 / (query.ncols() as f64).sqrt(),
             softcap: None,
             sink: None,
@@ -58,13 +66,23 @@ impl Head {
             query,
             key,
             value,
-        })
+        };
+        head.check_logits()
+    }
+
+    /// The head itself where every softmax input keeps below the limit.
+    fn check_logits(self) -> Result<Self, ProblemError> {
+        let farthest = self.query_len().max(self.kv_len()) as f64;
+        let largest_bias = self.alibi_slope.abs() * farthest;
+        door::check_logits(&self.query, &self.key, self.scale, largest_bias, |i, j| self.bias(i, j))?;
+        Ok(self)
     }
 
     /// The same head with another scale.
     ///
     /// # Errors
-    /// [`ProblemError::Parameter`] unless `scale` is finite and above 0.
+    /// [`ProblemError::Parameter`] unless `scale` is finite and above 0, [`ProblemError::Logit`] where it lifts a logit
+    /// beyond [`LIMIT`](crate::LIMIT).
     pub fn with_scale(mut self, scale: f64) -> Result<Self, ProblemError> {
         if !(scale.is_finite() && scale > 0.0) {
             return Err(ProblemError::Parameter {
@@ -74,7 +92,7 @@ impl Head {
             });
         }
         self.scale = scale;
-        Ok(self)
+        self.check_logits()
     }
 
     /// The same head with a soft-cap on its logits.
@@ -86,9 +104,9 @@ impl Head {
     /// The same head with a sink: a logit that joins the softmax denominator and has no value.
     ///
     /// # Errors
-    /// [`ProblemError::Parameter`] unless `sink` is finite.
+    /// [`ProblemError::Parameter`] unless `sink` is finite and within [`LIMIT`](crate::LIMIT).
     pub fn with_sink(mut self, sink: f64) -> Result<Self, ProblemError> {
-        check_parameter("sink", sink)?;
+        door::check_sink(sink)?;
         self.sink = Some(sink);
         Ok(self)
     }
@@ -96,11 +114,18 @@ impl Head {
     /// The same head with the ALiBi bias `-slope · |position of query - token|`.
     ///
     /// # Errors
-    /// [`ProblemError::Parameter`] unless `slope` is finite.
+    /// [`ProblemError::Parameter`] unless `slope` is finite, [`ProblemError::Logit`] where it lifts a softmax input beyond
+    /// [`LIMIT`](crate::LIMIT).
     pub fn with_alibi(mut self, slope: f64) -> Result<Self, ProblemError> {
-        check_parameter("alibi_slope", slope)?;
+        if !slope.is_finite() {
+            return Err(ProblemError::Parameter {
+                parameter: "alibi_slope",
+                value: slope,
+                expected: "a finite number",
+            });
+        }
         self.alibi_slope = slope;
-        Ok(self)
+        self.check_logits()
     }
 }
 
@@ -168,20 +193,42 @@ impl<S> Head<S> {
         }
     }
 
-    /// The same head with the key of `token` replaced, shape (head_dim).
+    /// The same head with the key of `token` replaced, shape (head_dim); `number` reads an element as f64, which the
+    /// limits are checked in.
     ///
     /// # Errors
-    /// [`ProblemError::Axis`] where there is no such token or the length is not head_dim.
-    pub fn replace_key(mut self, token: usize, key: Array1<S>) -> Result<Self, ProblemError> {
+    /// [`ProblemError::Axis`] where there is no such token or the length is not head_dim, otherwise as [`Head::new`].
+    pub fn replace_key(
+        mut self,
+        token: usize,
+        key: Array1<S>,
+        number: impl Fn(&S) -> f64,
+    ) -> Result<Self, ProblemError> {
+        let row = key.map(&number);
+        check_row("key", token, row.view())?;
         replace_row("key", "head_dim", &mut self.key, token, key)?;
+        for (i, query) in self.query.rows().into_iter().enumerate() {
+            let query = query.map(&number);
+            let magnitude = door::input(query.view(), row.view(), self.scale, self.bias(i, token));
+            door::check_pair((i, token), magnitude)?;
+        }
         Ok(self)
     }
 
-    /// The same head with the value of `token` replaced, shape (value_dim).
+    /// The same head with the value of `token` replaced, shape (value_dim); `number` reads an element as f64, which the
+    /// limits are checked in.
     ///
     /// # Errors
-    /// [`ProblemError::Axis`] where there is no such token or the length is not value_dim.
-    pub fn replace_value(mut self, token: usize, value: Array1<S>) -> Result<Self, ProblemError> {
+    /// [`ProblemError::Axis`] where there is no such token or the length is not value_dim, otherwise as [`Head::new`].
+    pub fn replace_value(
+        mut self,
+        token: usize,
+        value: Array1<S>,
+        number: impl Fn(&S) -> f64,
+    ) -> Result<Self, ProblemError> {
+        let row = value.map(&number);
+        check_row("value", token, row.view())?;
+        door::check_value(token, row.view())?;
         replace_row("value", "value_dim", &mut self.value, token, value)?;
         Ok(self)
     }
@@ -214,6 +261,11 @@ impl<S> Head<S> {
     /// Sink logit, if any.
     pub fn sink(&self) -> Option<f64> {
         self.sink
+    }
+
+    /// Slope of the ALiBi bias; 0 without ALiBi.
+    pub fn alibi_slope(&self) -> f64 {
+        self.alibi_slope
     }
 
     /// ALiBi bias of a pair, `-slope · |position of query - token|`; 0 without ALiBi.
@@ -253,12 +305,19 @@ fn check_tensor(tensor: &'static str, axes: [&'static str; 2], elements: &Array2
             return Err(ProblemError::Empty { tensor, axis });
         }
     }
-    match elements.indexed_iter().find(|(_, value)| !value.is_finite()) {
-        Some(((row, column), &value)) => Err(ProblemError::NotFinite {
+    for (row, elements) in elements.rows().into_iter().enumerate() {
+        check_row(tensor, row, elements)?;
+    }
+    Ok(())
+}
+
+fn check_row(tensor: &'static str, row: usize, elements: ArrayView1<f64>) -> Result<(), ProblemError> {
+    match elements.iter().position(|value| !value.is_finite()) {
+        Some(column) => Err(ProblemError::NotFinite {
             tensor,
             row,
             column,
-            value,
+            value: elements[column],
         }),
         None => Ok(()),
     }
@@ -280,17 +339,6 @@ fn check_axis(
         found,
         expected,
         reason,
-    })
-}
-
-fn check_parameter(parameter: &'static str, value: f64) -> Result<(), ProblemError> {
-    if value.is_finite() {
-        return Ok(());
-    }
-    Err(ProblemError::Parameter {
-        parameter,
-        value,
-        expected: "a finite number",
     })
 }
 
@@ -329,6 +377,10 @@ mod tests {
             array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
         )
         .unwrap()
+    }
+
+    fn number(x: &f64) -> f64 {
+        *x
     }
 
     #[test]
@@ -399,6 +451,7 @@ mod tests {
     #[test]
     fn alibi_falls_with_distance() {
         let head = head().with_alibi(0.5).unwrap();
+        assert_eq!((head.alibi_slope(), self::head().alibi_slope()), (0.5, 0.0));
         // Query 0 stands at position 1, query 1 at position 2.
         assert_eq!(
             [head.bias(0, 0), head.bias(0, 1), head.bias(0, 2), head.bias(1, 0)],
@@ -417,22 +470,69 @@ mod tests {
 
     #[test]
     fn one_row_is_replaced_and_the_others_stay() {
-        let key = head().replace_key(1, array![9.0, 9.0, 9.0, 9.0]).unwrap();
+        let key = head().replace_key(1, array![9.0, 9.0, 9.0, 9.0], number).unwrap();
         assert_eq!(key.key().row(1), array![9.0, 9.0, 9.0, 9.0]);
         assert_eq!(key.key().row(0), head().key().row(0));
-        let value = head().replace_value(2, array![7.0, 8.0]).unwrap();
+        let value = head().replace_value(2, array![7.0, 8.0], number).unwrap();
         assert_eq!(value.value(), array![[1.0, 2.0], [3.0, 4.0], [7.0, 8.0]]);
     }
 
     #[test]
     fn a_row_that_does_not_fit_is_refused() {
-        let error = head().replace_key(3, Array1::zeros(4)).unwrap_err();
+        let error = head().replace_key(3, Array1::zeros(4), number).unwrap_err();
         assert_eq!(error.to_string(), "key: kv_len is 3, expected 4 (the token to replace)");
-        let error = head().replace_value(0, Array1::zeros(3)).unwrap_err();
+        let error = head().replace_value(0, Array1::zeros(3), number).unwrap_err();
         assert_eq!(
             error.to_string(),
             "value: value_dim is 3, expected 2 (the row to replace)"
         );
+    }
+
+    #[test]
+    fn what_would_overflow_is_refused_at_every_door() {
+        let logit = |refused: Result<Head, ProblemError>| match refused {
+            Err(ProblemError::Logit { query, token, .. }) => (query, token),
+            other => panic!("{other:?}"),
+        };
+        let wide = |rows: usize, x: f64| Array2::from_elem((rows, 1), x);
+        let new = Head::new(wide(1, 1e200), array![[0.0], [1e200]], wide(2, 1.0));
+        assert_eq!(
+            new.unwrap_err().to_string(),
+            "query and key: the logit of query 0 and token 1 may reach inf, expected at most 1e70"
+        );
+        // Query 0 with channels 1, 2, 3, 4 meets key 0 in the first alone.
+        assert_eq!(logit(head().with_scale(2e70)), (0, 0));
+        assert_eq!(logit(head().with_alibi(1.1e70)), (0, 0));
+        assert_eq!(logit(head().with_alibi(-1.1e70)), (0, 0));
+        assert_eq!(
+            logit(head().replace_key(2, array![0.0, 0.0, 0.0, 1e70], number)),
+            (0, 2)
+        );
+        assert!(head().with_sink(1e71).is_err());
+        let error = head().replace_value(1, array![0.0, -1e71], number).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "value[1, 1] is -1e71, expected at most 1e70 either way"
+        );
+        let error = Head::new(wide(1, 0.0), wide(1, 0.0), wide(1, 1e71)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "value[0, 0] is 1e71, expected at most 1e70 either way"
+        );
+        let error = head()
+            .replace_key(0, Array1::from_elem(4, f64::NAN), number)
+            .unwrap_err();
+        assert_eq!(error.to_string(), "key[0, 0] is NaN, expected a finite number");
+        let error = head().replace_value(0, array![0.0, f64::INFINITY], number).unwrap_err();
+        assert_eq!(error.to_string(), "value[0, 1] is inf, expected a finite number");
+    }
+
+    #[test]
+    fn a_refused_change_of_the_bias_counts_the_logit_it_joins() {
+        // The query stands at position 1: with token 0 it has logit 0.6e70 and one step of bias.
+        let far = Head::new(array![[0.6e70]], array![[1.0], [0.0]], array![[1.0], [1.0]]).unwrap();
+        assert!(far.clone().with_alibi(0.3e70).is_ok());
+        assert!(far.with_alibi(0.5e70).is_err());
     }
 
     #[test]

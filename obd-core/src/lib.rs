@@ -11,6 +11,7 @@
 extern crate openblas_src as _;
 
 mod direction;
+mod door;
 mod error;
 pub mod gram;
 mod grouped;
@@ -31,6 +32,7 @@ mod visibility;
 mod window;
 
 pub use direction::Direction;
+pub use door::LIMIT;
 pub use error::ProblemError;
 pub use grouped::grouped_heads;
 pub use groups::HeadGroups;
@@ -39,5 +41,5 @@ pub use objective::objective;
 pub use perturbation::Perturbation;
 pub use softcap::Softcap;
 pub use trace::AttentionTrace;
-pub use visibility::Visibility;
+pub use visibility::{Band, Visibility};
 pub use window::QueryWindow;

@@ -8,7 +8,7 @@
 //! This is an *exact* least-squares problem in the kept values, one per channel, solved by LAPACK (`gelsd`) with the
 //! least-norm solution where it is rank deficient. Claim C4: Optimal Brain Damage stops before this step.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, s};
 use ndarray_linalg::LeastSquaresSvd;
 use ndarray_linalg::error::LinalgError;
 
@@ -43,8 +43,7 @@ pub fn compensate(
     let kept: Vec<usize> = (0..head.kv_len()).filter(|j| !removed.contains(j)).collect();
     let queries: Vec<usize> = window.queries(head.query_len()).collect();
     let weights = renormalised(head, trace, &queries, &kept);
-    let values = head.value().select(Axis(0), &kept);
-    let residual = trace.output.select(Axis(0), &queries) - product(&weights, &values);
+    let residual = residual(trace, &weights, head.value(), &queries, &kept);
     let mut value_update = Array2::zeros(head.value().dim());
     if !kept.is_empty() && !queries.is_empty() {
         let solution = weights.least_squares(&residual)?.solution;
@@ -58,6 +57,40 @@ pub fn compensate(
         error_without: squared_norm(&residual),
         error_with: squared_norm(&left),
     })
+}
+
+/// Error of the removal of `removed` when the kept values were moved by `value_update`, over the queries of `window`:
+/// of any queries, also of those that the update was not fitted to.
+///
+/// `value_update` has the shape of the values, or fewer rows: the tokens past its end keep their values.
+///
+/// # Panics
+/// Where the shapes of `trace` are not those of `head`, or those of `value_update` are larger.
+pub fn error_with_update(
+    head: &Head,
+    trace: &AttentionTrace,
+    removed: &[usize],
+    value_update: &Array2<f64>,
+    window: QueryWindow,
+) -> f64 {
+    let kept: Vec<usize> = (0..head.kv_len()).filter(|j| !removed.contains(j)).collect();
+    let queries: Vec<usize> = window.queries(head.query_len()).collect();
+    let weights = renormalised(head, trace, &queries, &kept);
+    let mut values = head.value().clone();
+    let mut moved = values.slice_mut(s![..value_update.nrows(), ..]);
+    moved += value_update;
+    squared_norm(&residual(trace, &weights, &values, &queries, &kept))
+}
+
+/// Output less what the kept tokens with these `values` give, shape (queries, value_dim).
+fn residual(
+    trace: &AttentionTrace,
+    weights: &Array2<f64>,
+    values: &Array2<f64>,
+    queries: &[usize],
+    kept: &[usize],
+) -> Array2<f64> {
+    trace.output.select(Axis(0), queries) - product(weights, &values.select(Axis(0), kept))
 }
 
 /// Greedy Optimal Brain Surgeon: evicts, one after the other, the token whose removal with compensation leaves the least
@@ -77,7 +110,7 @@ pub fn greedy_order(
     window: QueryWindow,
 ) -> Result<Vec<usize>, LinalgError> {
     let mut removed: Vec<usize> = Vec::new();
-    while head.kv_len() - removed.len() > kept {
+    for _ in kept..head.kv_len() {
         let mut best: Option<(f64, usize)> = None;
         for token in (0..head.kv_len()).filter(|token| !removed.contains(token)) {
             let error = compensate(head, trace, &[&removed[..], &[token]].concat(), window)?.error_with;
@@ -172,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_no_query_leaves_nothing_to_make_up_for() {
+        let head = logs();
+        for removed in [&[2][..], &[0, 1, 2]] {
+            let compensation = compensate(&head, &trace(&head), removed, QueryWindow::Last(0)).unwrap();
+            assert_eq!(compensation.value_update, Array2::<f64>::zeros((3, 1)));
+            assert_eq!((compensation.error_without, compensation.error_with), (0.0, 0.0));
+        }
+    }
+
+    #[test]
     fn a_query_without_a_token_left_adds_its_output_to_both() {
         // The first query sees token 0 alone.
         let head = two_queries();
@@ -184,6 +227,26 @@ mod tests {
         let trace = trace(&head);
         let compensation = compensate(&head, &trace, &[0], QueryWindow::All).unwrap();
         assert_relative_eq!(compensation.error_with, 16.0, max_relative = 1e-12);
+    }
+
+    #[test]
+    fn an_update_is_judged_on_queries_it_was_not_fitted_to() {
+        // Weights 1/2, 1/2 and 1/4, 3/4 on values 0 and 8: outputs 4 and 6. Token 0 alone, fitted to the last query, becomes 6:
+        // right for the last, off by 2 for the first. Without an update it is off by 4 and 6.
+        let head = Head::new(array![[0.0], [1.0]], array![[0.0], [3f64.ln()]], array![[0.0], [8.0]]).unwrap();
+        let head = head.with_visibility(crate::Visibility::all(2, 2)).unwrap();
+        let trace = trace(&head);
+        let update = compensate(&head, &trace, &[1], QueryWindow::Last(1))
+            .unwrap()
+            .value_update;
+        let error = |update: &Array2<f64>, window| error_with_update(&head, &trace, &[1], update, window);
+        assert_relative_eq!(error(&update, QueryWindow::All), 4.0, max_relative = 1e-12);
+        assert_relative_eq!(error(&update, QueryWindow::Last(1)), 0.0, epsilon = 1e-24);
+        assert_relative_eq!(
+            error(&Array2::zeros((1, 1)), QueryWindow::All),
+            52.0,
+            max_relative = 1e-13
+        );
     }
 
     #[test]

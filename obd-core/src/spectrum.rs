@@ -17,14 +17,12 @@ pub fn eigenvalues(gram: &Array2<f64>) -> Result<Array1<f64>, LinalgError> {
 ///
 /// n for n equal eigenvalues, 1 for a single one; negative rounding counts as 0. 0 where all are 0.
 pub fn effective_rank(eigenvalues: &Array1<f64>) -> f64 {
-    let total: f64 = eigenvalues.iter().filter(|&&value| value > 0.0).sum();
-    if total == 0.0 {
+    let positive: Vec<f64> = eigenvalues.iter().copied().filter(|&value| value > 0.0).collect();
+    if positive.is_empty() {
         return 0.0;
     }
-    let shares = eigenvalues
-        .iter()
-        .filter(|&&value| value > 0.0)
-        .map(|value| value / total);
+    let total: f64 = positive.iter().sum();
+    let shares = positive.iter().map(|value| value / total);
     (-shares.map(|share| share * share.ln()).sum::<f64>()).exp()
 }
 

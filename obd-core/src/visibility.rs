@@ -27,6 +27,15 @@ pub struct Visibility {
     removed: Vec<bool>,
 }
 
+/// A visibility that needs no mask: for each query the tokens of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Band {
+    /// Whether the tokens after a query's own position are hidden.
+    pub causal: bool,
+    /// How many positions back a query sees, its own included, if not all.
+    pub sliding_window: Option<usize>,
+}
+
 impl Visibility {
     /// Every query sees every token.
     pub fn all(query_len: usize, kv_len: usize) -> Self {
@@ -103,6 +112,15 @@ impl Visibility {
         })
     }
 
+    /// Causal order and sliding window, where nothing else restricts: `None` with a mask or a removed token.
+    pub fn band(&self) -> Option<Band> {
+        let plain = self.mask.is_none() && !self.removed.contains(&true);
+        plain.then_some(Band {
+            causal: self.causal,
+            sliding_window: self.sliding_window,
+        })
+    }
+
     /// Number of queries.
     pub fn query_len(&self) -> usize {
         self.query_len
@@ -171,6 +189,10 @@ mod tests {
     fn a_prefix_keeps_the_alignment() {
         let mask = Visibility::from_mask(array![[true, false, true], [true, true, true]]).without(&[0]);
         assert_eq!(table(&mask.prefix(2).unwrap()), array![[0, 0]]);
+        assert_eq!(
+            mask.prefix(2),
+            Some(Visibility::from_mask(array![[true, false]]).without(&[0]))
+        );
         let causal = Visibility::all(3, 4).causal().prefix(3).unwrap();
         assert_eq!(table(&causal), array![[1, 1, 0], [1, 1, 1]]);
         assert_eq!(Visibility::all(3, 4).prefix(4), Some(Visibility::all(3, 4)));
@@ -178,6 +200,16 @@ mod tests {
         assert_eq!(Visibility::all(4, 4).prefix(0), None);
         assert_eq!(Visibility::all(9, 4).prefix(0), None);
         assert_eq!(Visibility::all(4, 4).prefix(5), None);
+    }
+
+    #[test]
+    fn a_band_has_neither_mask_nor_holes() {
+        let band = |causal, sliding_window| Some(Band { causal, sliding_window });
+        assert_eq!(Visibility::all(2, 3).band(), band(false, None));
+        let window = Visibility::all(2, 3).causal().sliding_window(2).unwrap();
+        assert_eq!(window.band(), band(true, Some(2)));
+        assert_eq!(window.without(&[1]).band(), None);
+        assert_eq!(Visibility::from_mask(array![[true]]).band(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use crate::{Figure, PlotError};
@@ -41,6 +42,23 @@ pub(crate) fn shade(gradient: colorous::Gradient, share: f64) -> RGBColor {
 pub(crate) fn figure(
     title: &str,
     caption: &str,
+    grid: (usize, usize),
+    size: (u32, u32),
+    draw: impl Fn(usize, &Area) -> Result<(), PlotError>,
+) -> Result<Figure, PlotError> {
+    figure_with_legend(title, caption, &[], grid, size, draw)
+}
+
+/// Height of the title, of a row of the legend, and width of one of its entries.
+const TITLE: u32 = 36;
+const LEGEND_ROW: u32 = 24;
+const LEGEND_ENTRY: u32 = 131;
+
+/// The same with one legend for all panels between title and panels, its entries in the colours of [`category`].
+pub(crate) fn figure_with_legend(
+    title: &str,
+    caption: &str,
+    legend: &[&str],
     (columns, panels): (usize, usize),
     size: (u32, u32),
     draw: impl Fn(usize, &Area) -> Result<(), PlotError>,
@@ -49,12 +67,17 @@ pub(crate) fn figure(
         .map_err(|_| PlotError::Drawing("the bundled font does not load".to_owned()))?;
     let columns = columns.min(panels).max(1);
     let rows = panels.div_ceil(columns);
-    let page = (size.0 * columns as u32, size.1 * rows as u32 + 36);
+    let width = size.0 * columns as u32;
+    let per_row = ((width - 20) / LEGEND_ENTRY).max(1);
+    let legend_height = LEGEND_ROW * (legend.len() as u32).div_ceil(per_row);
+    let page = (width, size.1 * rows as u32 + TITLE + legend_height);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, page).into_drawing_area();
         root.fill(&WHITE).map_err(drawing)?;
-        let body = root.titled(title, (FONT, 17)).map_err(drawing)?;
+        let body = root.titled(title, (FONT, 18)).map_err(drawing)?;
+        let (strip, body) = body.split_vertically(legend_height);
+        draw_legend(&strip, legend, per_row)?;
         for (place, area) in body.split_evenly((rows, columns)).iter().enumerate().take(panels) {
             draw(place, area)?;
         }
@@ -68,6 +91,24 @@ pub(crate) fn figure(
         caption: caption.to_owned(),
         svg,
     })
+}
+
+fn draw_legend(strip: &Area, legend: &[&str], per_row: u32) -> Result<(), PlotError> {
+    for (place, name) in legend.iter().enumerate() {
+        let (row, column) = (place as u32 / per_row, place as u32 % per_row);
+        let (x, y) = (
+            (20 + column * LEGEND_ENTRY) as i32,
+            (row * LEGEND_ROW + LEGEND_ROW / 2) as i32,
+        );
+        let line = PathElement::new([(x, y), (x + 20, y)], category(place).stroke_width(3));
+        strip.draw(&line).map_err(drawing)?;
+        let style = (FONT, 14)
+            .into_text_style(strip)
+            .pos(Pos::new(HPos::Left, VPos::Center));
+        let text = Text::new((*name).to_owned(), (x + 26, y), style);
+        strip.draw(&text).map_err(drawing)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn drawing(error: impl std::fmt::Display) -> PlotError {

@@ -3,6 +3,7 @@
 //! Every drawing function returns a [`Figure`]: one SVG, and a PNG rasterised from that same SVG. The font (DejaVu Sans)
 //! travels with the program, so the same numbers give the same bytes on every machine.
 
+mod bars;
 mod canvas;
 mod error;
 mod figure;
@@ -11,9 +12,10 @@ mod lines;
 mod map;
 mod scatter;
 
+pub use bars::{Bar, stacked_bars};
 pub use error::PlotError;
 pub use figure::Figure;
 pub use heat::{HeatPanel, heat_maps};
-pub use lines::{LinePanel, Series, line_panels};
+pub use lines::{LineAxes, LinePanel, Series, line_panels};
 pub use map::{Map, map_with_points};
 pub use scatter::{ScatterPanel, scatter_panels};

@@ -79,15 +79,15 @@ fn softmax_inputs<S: Scalar>(head: &Head<S>, logits: &Array2<S>, i: usize) -> Ve
 }
 
 /// Softmax weights of the inputs, and the log of the denominator.
+///
+/// A sole input without a sink has weight 1 and is its own log-sum-exp, which no arithmetic need round.
 fn softmax<S: Scalar>(inputs: &[(usize, S)], sink: Option<f64>) -> (Vec<S>, S) {
-    let mut maximum = sink.unwrap_or(f64::NEG_INFINITY);
-    for (_, input) in inputs {
-        maximum = maximum.max(input.to_f64());
+    if let ([(_, input)], None) = (inputs, sink) {
+        return (vec![S::from_f64(1.0)], input.clone());
     }
-    if maximum == f64::NEG_INFINITY {
+    let Some(maximum) = maximum(inputs, sink) else {
         return (Vec::new(), S::from_f64(f64::NEG_INFINITY));
-    }
-    let maximum = S::from_f64(maximum);
+    };
     let exponentials: Vec<S> = inputs
         .iter()
         .map(|(_, input)| (input.clone() - maximum.clone()).exp())
@@ -104,6 +104,19 @@ fn softmax<S: Scalar>(inputs: &[(usize, S)], sink: Option<f64>) -> (Vec<S>, S) {
         .map(|exponential| exponential / sum.clone())
         .collect();
     (weights, maximum + sum.ln())
+}
+
+/// The largest of the inputs and the sink; `None` where there is neither. Compared by their difference: two numbers of
+/// higher precision may round to the same 64 bits.
+fn maximum<S: Scalar>(inputs: &[(usize, S)], sink: Option<f64>) -> Option<S> {
+    let mut maximum = sink.map(S::from_f64);
+    for (_, input) in inputs {
+        match &maximum {
+            Some(largest) if (input.clone() - largest.clone()).to_f64() <= 0.0 => {}
+            _ => maximum = Some(input.clone()),
+        }
+    }
+    maximum
 }
 
 #[cfg(test)]
@@ -228,7 +241,7 @@ mod tests {
         let head = logs();
         let mut lifted = head.lift(|&x| num_dual::Dual64::from_re(x));
         let moved = array![num_dual::Dual64::new(4.0, 1.0), num_dual::Dual64::from_re(8.0)];
-        lifted = lifted.replace_value(1, moved).unwrap();
+        lifted = lifted.replace_value(1, moved, Scalar::to_f64).unwrap();
         assert_relative_eq!(attend(&lifted).output[[0, 0]].eps, 0.25, max_relative = TIGHT);
     }
 }

@@ -1,6 +1,6 @@
 //! Attention in some hundred decimal digits, to tell which of two 64-bit results is right.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Div, Mul, Sub};
 
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
@@ -19,6 +19,11 @@ impl HighPrecision {
     fn one() -> Self {
         Self::from_f64(1.0)
     }
+
+    #[cfg(test)]
+    pub(crate) fn big(&self) -> &FBig<HalfEven, 2> {
+        &self.0
+    }
 }
 
 impl Scalar for HighPrecision {
@@ -34,16 +39,25 @@ impl Scalar for HighPrecision {
         self.0.to_f64().value()
     }
 
+    /// 0 below `e^-(10^15)`, whose exponent nears the end of the type's. An exact result, such as e^0, comes without a
+    /// precision and is given ours.
     fn exp(&self) -> Self {
-        Self(self.0.exp())
+        if self < &Self::from_f64(-1e15) {
+            return Self::from_f64(0.0);
+        }
+        Self(self.0.exp().with_precision(PRECISION).value())
     }
 
     fn ln(&self) -> Self {
-        Self(self.0.ln())
+        Self(self.0.ln().with_precision(PRECISION).value())
     }
 
-    /// `(e^2x - 1) / (e^2x + 1)`, whose terms never overflow here.
+    /// `(e^2x - 1) / (e^2x + 1)`; ±1 beyond 200, where the rest is below the last of the 376 bits.
     fn tanh(&self) -> Self {
+        let magnitude = self.to_f64().abs();
+        if magnitude > 200.0 {
+            return Self::from_f64(self.to_f64().signum());
+        }
         let square = (self.clone() + self.clone()).exp();
         (square.clone() - Self::one()) / (square + Self::one())
     }
@@ -77,13 +91,6 @@ impl Div for HighPrecision {
     }
 }
 
-impl Neg for HighPrecision {
-    type Output = Self;
-    fn neg(self) -> Self {
-        Self(-self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +111,7 @@ mod tests {
     #[test]
     fn arithmetic_keeps_what_f64_drops() {
         let tiny = number(1e-200);
-        let sum = number(1e-100) * number(1e-100) / number(1.0) - -number(0.0) - tiny;
+        let sum = number(1e-100) * number(1e-100) / number(1.0) - tiny;
         assert!(sum.to_f64().abs() < 1e-215);
         assert_eq!((number(1.0) + number(1e-60) - number(1.0)).to_f64(), 1e-60);
     }
@@ -115,6 +122,18 @@ mod tests {
         assert_eq!(number(1.0).tanh().to_f64(), 0.7615941559557649);
         assert_eq!(number(-1.0).tanh().to_f64(), -0.7615941559557649);
         assert_eq!(number(0.0).tanh().to_f64(), 0.0);
+    }
+
+    #[test]
+    fn far_out_the_functions_reach_their_limits() {
+        assert_eq!(number(-1e70).exp().to_f64(), 0.0);
+        assert_eq!((number(1.0) + number(-1e70).exp()).to_f64(), 1.0);
+        assert_eq!(
+            [number(1e70).tanh(), number(-201.0).tanh()].map(|x| x.to_f64()),
+            [1.0, -1.0]
+        );
+        let near = number(1.0) - number(130.0).tanh();
+        assert!(near.to_f64() > 0.0 && near.to_f64() < 1e-112);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 pub mod agreement;
 pub mod cli;
+pub mod conformance;
 pub mod counterexample;
+pub mod golden;
 pub mod ledger;
 pub mod measure;
 pub mod output;
 pub mod report;
+pub mod scoring;
 pub mod strategies;
 pub mod tolerance;

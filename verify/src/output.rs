@@ -1,6 +1,7 @@
 //! Results are written beside their place and renamed into it: a failure leaves what was there before.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Creates `folder` where it is missing and makes sure that files can be written there.
@@ -19,12 +20,26 @@ pub fn prepare_folder(folder: &Path) -> io::Result<()> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
+    replace_file(path, folder, |file| file.write_all(bytes))
+}
+
+/// Replaces `path` by what `write` writes, at once or not at all; until then it lies in the folder `scratch`, which must
+/// be on the same file system.
+///
+/// # Errors
+/// Those of `write` and the system's; `path` then is as it was.
+pub fn replace_file(
+    path: &Path,
+    scratch: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    let file = builder.tempfile_in(scratch)?;
+    let mut buffer = BufWriter::with_capacity(1 << 20, file.as_file());
+    write(&mut buffer)?;
+    buffer.into_inner()?.sync_all()?;
     file.persist(path)?;
     Ok(())
 }

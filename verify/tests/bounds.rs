@@ -1,7 +1,7 @@
 //! The explicit constants of the derivations: phi's bounds (C10), the Taylor remainder's (C16), and where first order
 //! has no answer at all (C4).
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use obcache_scores::phi::phi;
 use obd_core::{Direction, Head, QueryWindow, gram::gram, jacobian};
 use proptest::prelude::*;
@@ -37,7 +37,8 @@ proptest! {
     }
 
     #[test]
-    fn c10_phi_lies_between_its_bounds_for_every_weight(a in 0.01..0.99f64, z in 0.01..30.0f64) {
+    fn c10_phi_lies_between_its_bounds_for_every_weight(a in 0.01..0.99f64, z in (-7.0..3.4f64).prop_map(f64::exp)) {
+        // The bounds close in on phi as z nears 0: small logits are drawn as often as large ones.
         for phi in [phi(a, z), phi(a, -z)] {
             prop_assert!(phi >= -(-z).exp_m1() / z * (1.0 - slack(1.0)));
             prop_assert!(phi <= z.exp_m1() / z * (1.0 + slack(1.0)));
@@ -54,15 +55,23 @@ proptest! {
     fn c16_remainder_stays_below_the_derived_constant(
         tensors in [1, 5, 5].map(|rows| strategies::matrix(rows, 3)),
         (key, value) in (strategies::matrix(5, 3), strategies::matrix(5, 3)),
-        t in 0.01..1.0f64,
+        sink in proptest::option::of(-3.0..3.0f64),
+        t in (-14.0..0.0f64).prop_map(f64::exp),
     ) {
         let [query, keys, values] = tensors;
-        let head = Head::new(query, keys, values).unwrap();
+        let with_sink = |head: Head| sink.map_or(head.clone(), |sink| head.with_sink(sink).unwrap());
+        let head = with_sink(Head::new(query, keys, values).unwrap());
         let after = Head::new(head.query().clone(), head.key() + &(&key * t), head.value() + &(&value * t)).unwrap();
+        let after = with_sink(after);
         let direction = Direction { key, value };
-        let slopes = head.query().dot(&direction.key.t()) * head.scale();
+        // A sink is a token of value 0 that never changes.
+        let with_zero = |rows: &Array2<f64>| match sink {
+            Some(_) => concatenate![Axis(0), rows.view(), Array2::zeros((1, rows.ncols()))],
+            None => rows.clone(),
+        };
+        let slopes = head.query().dot(&with_zero(&direction.key).t()) * head.scale();
         let r = range(slopes.row(0));
-        let (d, d_change) = (diameter(head.value().view()), diameter(direction.value.view()));
+        let (d, d_change) = (diameter(with_zero(head.value()).view()), diameter(with_zero(&direction.value).view()));
         let bound = t * t * (r * d_change / 4.0 + r * r * d / 8.0) + t.powi(3) * r * r * d_change / 24.0;
         let before = attend(&head);
         let first = jacobian::apply(&head, &before, &direction);

@@ -9,7 +9,17 @@ use toy::{obcache, stdout};
 
 #[test]
 fn every_help_shows_examples() {
-    for subcommand in [&[][..], &["report"], &["inspect"], &["claims"], &["counterexample"]] {
+    for subcommand in [
+        &[][..],
+        &["report"],
+        &["inspect"],
+        &["claims"],
+        &["counterexample"],
+        &["score"],
+        &["merge"],
+        &["golden"],
+        &["golden", "generate"],
+    ] {
         let help = stdout(obcache().args(subcommand).arg("--help"));
         let example = ["obcache"]
             .iter()

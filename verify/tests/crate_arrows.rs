@@ -6,15 +6,24 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and which of ours each may depend on, for building, testing and running alike.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("obd-core", &[]),
     ("reference-attention", &["obd-core"]),
     ("obcache-scores", &["obd-core"]),
+    ("golden", &["obd-core", "golden-macros"]),
+    ("golden-macros", &[]),
     ("capture", &["obd-core"]),
     ("plots", &[]),
     (
         "verify",
-        &["obd-core", "reference-attention", "obcache-scores", "capture", "plots"],
+        &[
+            "obd-core",
+            "reference-attention",
+            "obcache-scores",
+            "golden",
+            "capture",
+            "plots",
+        ],
     ),
 ];
 

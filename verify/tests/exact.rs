@@ -95,12 +95,29 @@ proptest! {
         let slack = tolerance::change(&head) * (2.0 + tolerance::largest_input(&head));
         for token in 0..head.kv_len() {
             let first = jacobian::apply(&head, &trace, &Direction::joint_deletion(&head, token));
+            let others = attend(&head.clone().without(&[token])).output;
             for ((i, c), truth) in oracle::joint_zeroing(&head, token).indexed_iter() {
                 let (a, z) = (trace.weights[[i, token]], trace.logits[[i, token]]);
                 let mixed = a * (1.0 - a) * z * head.value()[[token, c]];
                 let seen = if head.visibility().visible(i, token) { 1.0 } else { 0.0 };
-                let remainder = seen * z * z / (12.0 * 3f64.sqrt()) * tolerance::largest_value(&head);
+                let remainder = seen * z * z / (12.0 * 3f64.sqrt()) * others[[i, c]].abs();
                 prop_assert!((truth - first[[i, c]] - mixed).abs() <= remainder + slack);
+            }
+        }
+    }
+
+    #[test]
+    fn c11_joint_form_misses_what_phi_says(head in strategies::plain_head()) {
+        let trace = attend(&head);
+        // a (1 - a) z phi is a - a', whose derivative by a or z is at most e^Z, as in C10.
+        let slack = tolerance::change(&head) * (2.0 + tolerance::largest_input(&head)) * tolerance::largest_input(&head).exp();
+        for token in 0..head.kv_len() {
+            let first = jacobian::apply(&head, &trace, &Direction::joint_deletion(&head, token));
+            let others = attend(&head.clone().without(&[token])).output;
+            for ((i, c), truth) in oracle::joint_zeroing(&head, token).indexed_iter() {
+                let (a, z) = (trace.weights[[i, token]], trace.logits[[i, token]]);
+                let dropped = head.value()[[token, c]] - (1.0 - phi::phi(a, z)) * others[[i, c]];
+                prop_assert!((truth - first[[i, c]] - a * (1.0 - a) * z * dropped).abs() <= slack);
             }
         }
     }

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2};
 use num_dual::{Dual64, HyperDual64};
 use obcache_scores::Score;
-use obd_core::{Direction, Head, QueryWindow, jacobian};
+use obd_core::{Direction, Head, QueryWindow, jacobian, objective};
 use proptest::prelude::*;
 use reference_attention::{Scalar, attend};
 use verify::{strategies, tolerance};
@@ -22,7 +22,8 @@ fn moved<S: Scalar>(head: &Head, steps: &[(S, &Direction)]) -> Head<S> {
     for j in 0..head.kv_len() {
         let key = shift(head.key(), |direction| &direction.key, j);
         let value = shift(head.value(), |direction| &direction.value, j);
-        moved = moved.replace_key(j, key).unwrap().replace_value(j, value).unwrap();
+        moved = moved.replace_key(j, key, S::to_f64).unwrap();
+        moved = moved.replace_value(j, value, S::to_f64).unwrap();
     }
     moved
 }
@@ -63,6 +64,19 @@ proptest! {
         let along = attend(&moved(&head, &[(Dual64::new(0.0, 1.0), &directions[0])])).output;
         let objective = (along - origin).iter().fold(Dual64::from_f64(0.0), |sum, x| sum + *x * *x);
         prop_assert_eq!((objective.re, objective.eps), (0.0, 0.0));
+    }
+
+    #[test]
+    fn c01_objective_is_of_second_order_around_zero((head, directions) in with_directions(1)) {
+        let start = attend(&head).output;
+        prop_assert_eq!(objective(&start, &attend(&head).output, QueryWindow::All), 0.0);
+        // With |v(t)| <= 2 + 2 t an output moves by at most 2 + 2 (2 + 2 t) |u̇| <= 5 stretch a unit of t, for t <= 1/8.
+        for t in [0.1, 1e-5, 1e-10] {
+            let end = attend(&moved(&head, &[(t, &directions[0])])).output;
+            let change = 5.0 * stretch(&head) * t + 2.0 * change_tolerance(&head);
+            let moved = objective(&start, &end, QueryWindow::All);
+            prop_assert!(moved <= along_terms(&head) * change * change, "{moved:e} at {t}");
+        }
     }
 
     #[test]
@@ -117,7 +131,7 @@ proptest! {
         let constant = 4.0 * (8.0 * slope * slope + 2.0 * bend) + 8.0 * slope;
         let start = attend(&head);
         let first = jacobian::apply(&head, &start, &directions[0]);
-        for t in [1.0, 0.1, 0.01] {
+        for t in [1.0, 1e-2, 1e-4, 1e-6] {
             let end = attend(&moved(&head, &[(t, &directions[0])])).output;
             for ((end, start), first) in end.iter().zip(&start.output).zip(&first) {
                 prop_assert!((end - start - t * first).abs() <= constant * t * t / 2.0 + 2.0 * change_tolerance(&head));

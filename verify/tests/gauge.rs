@@ -1,17 +1,32 @@
 //! Gauge: what a constant added to all keys or all values moves, and what it leaves (claims C14 and C15).
 
-use ndarray::{Array1, array};
+use ndarray::{Array1, Array2, array};
 use obcache_scores::{Score, accumulate};
 use obd_core::{Head, Perturbation, QueryWindow};
 use proptest::prelude::*;
 use reference_attention::{attend, oracle};
 use verify::{strategies, tolerance};
 
-fn shifted(head: &Head, key: f64, value: f64) -> Head {
+/// The head with one row added to all keys and one to all values.
+fn shifted(head: &Head, key: &Array2<f64>, value: &Array2<f64>) -> Head {
     Head::new(head.query().clone(), head.key() + key, head.value() + value)
         .unwrap()
         .with_visibility(head.visibility().clone())
         .unwrap()
+}
+
+/// A head and the same head with one vector added to all its keys.
+fn with_shifted_keys() -> impl Strategy<Value = (Head, Head)> {
+    strategies::plain_head().prop_flat_map(|head| {
+        strategies::matrix(1, head.head_dim()).prop_map(move |by| (head.clone(), shifted(&head, &by, &array![[0.0]])))
+    })
+}
+
+/// A head and the same head with one vector added to all its values.
+fn with_shifted_values() -> impl Strategy<Value = (Head, Head)> {
+    strategies::plain_head().prop_flat_map(|head| {
+        strategies::matrix(1, head.value_dim()).prop_map(move |by| (head.clone(), shifted(&head, &array![[0.0]], &by)))
+    })
 }
 
 fn sums(score: Score, head: &Head) -> Array1<f64> {
@@ -34,8 +49,7 @@ proptest! {
     #![proptest_config(strategies::config())]
 
     #[test]
-    fn c14_a_shift_of_all_keys_moves_neither_eviction_nor_value_score(head in strategies::plain_head(), by in -3.0..3.0) {
-        let other = shifted(&head, by, 0.0);
+    fn c14_a_shift_of_all_keys_moves_neither_eviction_nor_value_score((head, other) in with_shifted_keys()) {
         let truth = |head: &Head| oracle::token_errors(head, Perturbation::Removal, QueryWindow::All);
         prop_assert!(near(&truth(&head), &truth(&other), slack(&head, &other)));
         for score in [Score::Value, Score::ValueOneNorm, Score::Weight, Score::Removal] {
@@ -47,19 +61,41 @@ proptest! {
     }
 
     #[test]
-    fn c14_a_shift_of_all_values_moves_neither_key_score_nor_eviction(head in strategies::plain_head(), by in -3.0..3.0) {
+    fn c14_a_shift_of_all_keys_leaves_weights_and_output((head, other) in with_shifted_keys()) {
+        let (before, after) = (attend(&head), attend(&other));
+        for (before, after) in before.weights.iter().zip(&after.weights) {
+            prop_assert!((before - after).abs() <= tolerance::weight(&head) + tolerance::weight(&other));
+        }
+        for (before, after) in before.output.iter().zip(&after.output) {
+            prop_assert!((before - after).abs() <= tolerance::change(&head) + tolerance::change(&other));
+        }
+    }
+
+    #[test]
+    fn c14_a_shift_of_all_values_leaves_values_less_output((head, other) in with_shifted_values()) {
+        let (before, after) = (attend(&head).output, attend(&other).output);
+        for ((i, j), _) in attend(&head).weights.indexed_iter().filter(|(_, weight)| **weight > 0.0) {
+            for c in 0..head.value_dim() {
+                let gap = (head.value()[[j, c]] - before[[i, c]]) - (other.value()[[j, c]] - after[[i, c]]);
+                prop_assert!(gap.abs() <= tolerance::change(&head) + tolerance::change(&other));
+            }
+        }
+    }
+
+    #[test]
+    fn c14_a_shift_of_all_values_moves_neither_key_score_nor_eviction((head, other) in with_shifted_values()) {
         // A query left with nothing loses its output, which does move: only queries that see two tokens or none count.
         let sole = |i: usize| (0..head.kv_len()).filter(|&j| head.visibility().visible(i, j)).count() == 1;
         prop_assume!(!(0..head.query_len()).any(sole));
-        let other = shifted(&head, 0.0, by);
+        let truth = |head: &Head| oracle::token_errors(head, Perturbation::Removal, QueryWindow::All);
+        prop_assert!(near(&truth(&head), &truth(&other), slack(&head, &other)));
         for score in [Score::Key, Score::Removal] {
             prop_assert!(near(&sums(score, &head), &sums(score, &other), slack(&head, &other)), "{score}");
         }
     }
 
     #[test]
-    fn c15_gauge_fixed_scores_do_not_see_a_shift_of_all_keys(head in strategies::plain_head(), by in -3.0..3.0) {
-        let other = shifted(&head, by, 0.0);
+    fn c15_gauge_fixed_scores_do_not_see_a_shift_of_all_keys((head, other) in with_shifted_keys()) {
         for score in [Score::KeyLse, Score::KeyMean, Score::JointLse, Score::JointMean] {
             prop_assert!(near(&sums(score, &head), &sums(score, &other), slack(&head, &other)), "{score}");
         }
@@ -74,7 +110,7 @@ fn halves() -> Head {
 #[test]
 fn c14_a_shift_of_all_keys_moves_the_key_and_joint_scores() {
     // z = 0 gives S_K = 0 and S_KV = (1/2 · 2)² = 1; z = 3 gives S_K = (1/2 · 3 · 1)² = 2.25, S_KV = (1/2 (2 + 3))² = 6.25.
-    let (head, other) = (halves(), shifted(&halves(), 3.0, 0.0));
+    let (head, other) = (halves(), shifted(&halves(), &array![[3.0]], &array![[0.0]]));
     assert_eq!((sums(Score::Key, &head)[1], sums(Score::Joint, &head)[1]), (0.0, 1.0));
     assert_eq!(
         (sums(Score::Key, &other)[1], sums(Score::Joint, &other)[1]),
@@ -85,7 +121,7 @@ fn c14_a_shift_of_all_keys_moves_the_key_and_joint_scores() {
 #[test]
 fn c14_a_shift_of_all_values_moves_the_value_and_joint_scores() {
     // Value 2 becomes 4: S_V = S_KV = (1/2 · 2)² = 1 becomes (1/2 · 4)² = 4.
-    let (head, other) = (halves(), shifted(&halves(), 0.0, 2.0));
+    let (head, other) = (halves(), shifted(&halves(), &array![[0.0]], &array![[2.0]]));
     assert_eq!((sums(Score::Value, &head)[1], sums(Score::Joint, &head)[1]), (1.0, 1.0));
     assert_eq!(
         (sums(Score::Value, &other)[1], sums(Score::Joint, &other)[1]),
@@ -103,4 +139,16 @@ fn c15_gauge_fixed_scores_by_hand() {
     );
     let expected = (0.5 * 2f64.ln()).powi(2);
     assert!((sums(Score::KeyLse, &head)[1] - expected).abs() <= slack(&head, &head));
+    // Weights 1/4 and 3/4, logits 0 and ln 3, values 0 and 4, output 3: the mean logit is 3/4 ln 3, so key-mean of the
+    // second is (3/4 · 1/4 ln 3 · 1)² and its joint-mean (3/4 (4 + 1/4 ln 3))².
+    let head = Head::new(array![[1.0]], array![[0.0], [3f64.ln()]], array![[0.0], [4.0]]).unwrap();
+    for (score, root) in [
+        (Score::KeyMean, 3.0 / 16.0 * 3f64.ln()),
+        (Score::JointMean, 3.0 + 3.0 / 16.0 * 3f64.ln()),
+    ] {
+        assert!(
+            (sums(score, &head)[1] - root.powi(2)).abs() <= slack(&head, &head),
+            "{score}"
+        );
+    }
 }

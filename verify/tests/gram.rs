@@ -1,8 +1,8 @@
 //! The Gram matrix of the tokens' perturbations, and what Optimal Brain Surgeon gains over Optimal Brain Damage (C4).
 
-use ndarray::{Axis, array};
+use ndarray::{Array2, Axis, array};
 use obd_core::gram::{first_order_set_error, gram};
-use obd_core::{Head, QueryWindow, obs, spectrum};
+use obd_core::{Head, QueryWindow, objective, obs, spectrum};
 use proptest::prelude::*;
 use reference_attention::{attend, oracle};
 use verify::{strategies, tolerance};
@@ -42,6 +42,33 @@ proptest! {
         let slack = tolerance::squared_change(&head, 1.0);
         prop_assert!((surgeon.error_without - removal).abs() <= slack);
         prop_assert!(surgeon.error_with <= surgeon.error_without + slack);
+    }
+
+    #[test]
+    fn c04_the_error_left_is_that_of_the_updated_cache_and_no_other_update_leaves_less(
+        (head, other) in strategies::moderate_head().prop_flat_map(|head| {
+            let other = strategies::matrix(head.kv_len(), head.value_dim());
+            (Just(head), other)
+        }),
+        members in any::<u16>(),
+    ) {
+        let tokens: Vec<usize> = (0..head.kv_len()).filter(|j| members >> j & 1 == 1).collect();
+        let trace = attend(&head);
+        let surgeon = obs::compensate(&head, &trace, &tokens, QueryWindow::All).unwrap();
+        let updated = |update: Array2<f64>| {
+            let mut updated = head.clone().without(&tokens);
+            for (j, value) in (head.value() + update).rows().into_iter().enumerate() {
+                updated = updated.replace_value(j, value.to_owned(), |x| *x).unwrap();
+            }
+            updated
+        };
+        let error = |head: &Head| objective(&trace.output, &attend(head).output, QueryWindow::All);
+        let best = updated(surgeon.value_update.clone());
+        let slack = tolerance::squared_change(&best, 1.0) + tolerance::squared_change(&head, 1.0);
+        prop_assert!((error(&best) - surgeon.error_with).abs() <= slack);
+        for step in [1.0, 1e-3] {
+            prop_assert!(surgeon.error_with <= error(&updated(&surgeon.value_update + &(&other * step))) + slack);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Heads that share a cache, and queries that come one by one (claims C8, C17, C18).
 
 use ndarray::{Array1, Array2, Array3, array, s};
-use obcache_scores::{GroupReduction, Policy, Score, Tracker, accumulate, exact};
+use obcache_scores::{GroupReduction, Policy, Score, Tracker, accumulate, exact, projection};
 use obd_core::{Head, Perturbation, QueryWindow, grouped_heads};
 use proptest::prelude::*;
 use reference_attention::{attend, oracle};
@@ -19,6 +19,48 @@ fn group() -> impl Strategy<Value = Vec<Head>> {
             std::iter::once(head.clone()).chain(peers).collect()
         })
     })
+}
+
+/// A group with a random output projection of 1 to 6 channels.
+fn projected_group() -> impl Strategy<Value = (Vec<Head>, Vec<Array2<f64>>)> {
+    (group(), 1..=6_usize).prop_flat_map(|(heads, hidden)| {
+        let projection = strategies::matrix(hidden, heads[0].value_dim());
+        let projections = proptest::collection::vec(projection, heads.len());
+        (Just(heads), projections)
+    })
+}
+
+/// How far two ways to a projected error, summed over queries and channels, may lie apart.
+///
+/// A channel of the layer's change is at most x = Σ_h Σ_c |w| 2 max|v| and off by e: each head's change by its own error,
+/// and the products and sums over `terms` = heads · value_dim by γ_(terms + 2) x. Then `(x + e)² - x²`, and the quadratic form
+/// through WᵀW rounds once more by 2 γ of its own length times x².
+fn projected_slack(heads: &[Head], projections: &[Array2<f64>]) -> f64 {
+    let terms = heads.len() * heads[0].value_dim();
+    let rounding = tolerance::gamma(terms + projections[0].nrows() + 4);
+    let channel = |channel: usize| {
+        let weight = |projection: &Array2<f64>| projection.row(channel).iter().map(|w| w.abs()).sum::<f64>();
+        let (mut size, mut error) = (0.0, 0.0);
+        for (head, projection) in heads.iter().zip(projections) {
+            size += weight(projection) * 2.0 * tolerance::largest_value(head);
+            error += weight(projection) * tolerance::change(head);
+        }
+        let error = error + rounding * size;
+        2.0 * size * error + error * error + 2.0 * rounding * size * size
+    };
+    heads[0].query_len() as f64 * (0..projections[0].nrows()).map(channel).sum::<f64>()
+}
+
+/// Change of the layer's output y = sum_h W_h o^h, by running it with and without the token.
+fn change_of_the_layer(heads: &[Head], projections: &[Array2<f64>], token: usize) -> Array2<f64> {
+    let layer = |hidden: &[usize]| {
+        let outputs = heads.iter().map(|head| attend(&head.clone().without(hidden)).output);
+        let projected = outputs
+            .zip(projections)
+            .map(|(output, projection)| output.dot(&projection.t()));
+        projected.reduce(|sum, output| sum + output).unwrap()
+    };
+    layer(&[token]) - layer(&[])
 }
 
 proptest! {
@@ -40,22 +82,50 @@ proptest! {
     }
 
     #[test]
-    fn c17_projected_error_is_the_group_sum_and_its_cross_terms(heads in group()) {
-        // W_O = identity for every head: ‖sum_h c_h‖² = sum_h ‖c_h‖² + sum_{h ≠ g} c_h · c_g.
-        let slack: f64 = heads.iter().map(|head| tolerance::squared_change(head, 1.0)).sum::<f64>() * heads.len() as f64;
+    fn c17_projected_error_is_that_of_the_layer_output((heads, projections) in projected_group()) {
+        let attended: Vec<_> = heads.iter().map(|head| (head.clone(), attend(head))).collect();
+        let closed = projection::removal(&attended, &projections).unwrap();
         for token in 0..heads[0].kv_len() {
-            let changes: Vec<Array2<f64>> =
-                heads.iter().map(|head| exact::perturbation(Perturbation::Removal, head, &attend(head), token)).collect();
-            let outputs = |hidden: &[usize]| -> Array2<f64> {
-                let zeros = Array2::zeros(changes[0].dim());
-                heads.iter().fold(zeros, |sum, head| sum + attend(&head.clone().without(hidden)).output)
-            };
-            let truth: f64 = oracle::error(&(outputs(&[token]) - outputs(&[])), QueryWindow::All);
-            let mut expected: f64 = 0.0;
-            for one in &changes {
-                expected += changes.iter().map(|two| (one * two).sum()).sum::<f64>();
+            let truth: f64 = oracle::error(&change_of_the_layer(&heads, &projections, token), QueryWindow::All);
+            let closed: f64 = closed.together.column(token).sum();
+            prop_assert!((closed - truth).abs() <= projected_slack(&heads, &projections), "{closed} {truth}");
+        }
+    }
+
+    #[test]
+    fn c17_projected_error_is_the_sum_over_heads_and_the_cross_terms((heads, projections) in projected_group()) {
+        let attended: Vec<_> = heads.iter().map(|head| (head.clone(), attend(head))).collect();
+        let closed = projection::removal(&attended, &projections).unwrap();
+        let slack = projected_slack(&heads, &projections);
+        for token in 0..heads[0].kv_len() {
+            let images: Vec<Array2<f64>> = attended.iter().zip(&projections).map(|((head, trace), projection)| {
+                exact::perturbation(Perturbation::Removal, head, trace, token).dot(&projection.t())
+            }).collect();
+            let mut cross = 0.0;
+            for (h, one) in images.iter().enumerate() {
+                cross += images.iter().enumerate().filter(|(g, _)| *g != h).map(|(_, two)| (one * two).sum()).sum::<f64>();
             }
-            prop_assert!((truth - expected).abs() <= slack);
+            let (together, apart): (f64, f64) = (closed.together.column(token).sum(), closed.apart.column(token).sum());
+            prop_assert!((together - apart - cross).abs() <= 2.0 * slack, "{together} {apart} {cross}");
+            prop_assert!(together >= 0.0 && together <= heads.len() as f64 * apart + slack);
+        }
+    }
+
+    #[test]
+    fn c17_equal_heads_reach_the_upper_bound_and_opposite_ones_the_lower((heads, projections) in projected_group()) {
+        let head = (heads[0].clone(), attend(&heads[0]));
+        let twins = [head.clone(), head];
+        // Two heads double a channel's change and its error, which is squared; two such numbers are compared.
+        let slack = 8.0 * projected_slack(&heads[..1], &projections[..1]);
+        let error = |second: Array2<f64>, token: usize| -> (f64, f64) {
+            let closed = projection::removal(&twins, &[projections[0].clone(), second]).unwrap();
+            (closed.together.column(token).sum(), closed.apart.column(token).sum())
+        };
+        for token in 0..heads[0].kv_len() {
+            let (together, apart) = error(projections[0].clone(), token);
+            prop_assert!((together - 2.0 * apart).abs() <= slack, "{together} {apart}");
+            let (together, _) = error(-&projections[0], token);
+            prop_assert!(together <= slack, "{together}");
         }
     }
 
@@ -96,15 +166,15 @@ fn c17_a_group_sum_drops_the_cross_terms() {
     // Both heads have weights 1/2 on values 0 and 2: removing the second changes each output by -1. Behind W_O = (1, -1)
     // the changes cancel, behind (1, 1) they make 4, and the group sum says 2 for both.
     let head = Head::new(array![[1.0]], array![[0.0], [0.0]], array![[0.0], [2.0]]).unwrap();
-    let change = oracle::removal(&head, 1)[[0, 0]];
-    assert_eq!(
-        (
-            (change - change).powi(2),
-            (change + change).powi(2),
-            2.0 * change * change
-        ),
-        (0.0, 4.0, 2.0)
-    );
+    let heads = [head.clone(), head];
+    let scores = heads
+        .each_ref()
+        .map(|head| accumulate(&Score::Removal.contributions(head, &attend(head)), QueryWindow::All));
+    assert_eq!(GroupReduction::Sum.reduce(&scores).unwrap()[1], 2.0);
+    for (second, truth) in [(-1.0, 0.0), (1.0, 4.0)] {
+        let change = change_of_the_layer(&heads, &[array![[1.0]], array![[second]]], 1);
+        assert_eq!(oracle::error(&change, QueryWindow::All), truth);
+    }
 }
 
 #[test]

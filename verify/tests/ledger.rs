@@ -30,6 +30,8 @@ fn every_claim_has_its_tests_and_every_test_its_claim() {
         "obd-core",
         "reference-attention",
         "obcache-scores",
+        "golden",
+        "golden-macros",
         "capture",
         "plots",
         "verify",

@@ -46,6 +46,15 @@ proptest! {
     }
 
     #[test]
+    fn c07_one_norm_score_is_the_summed_weight_times_the_norm(head in strategies::head()) {
+        let trace = attend(&head);
+        for (j, score) in sums(Score::ValueOneNorm, &head).into_iter().enumerate() {
+            let expected = trace.weights.column(j).sum() * head.value().row(j).mapv(f64::abs).sum();
+            prop_assert!((score - expected).abs() <= tolerance::gamma(head.query_len() + head.value_dim() + 2) * 2.0 * expected);
+        }
+    }
+
+    #[test]
     fn c07_weight_is_the_one_norm_score_of_values_of_norm_one(head in strategies::head()) {
         let share = 1.0 / head.value_dim() as f64;
         let unit = Head::new(head.query().clone(), head.key().clone(), Array2::from_elem(head.value().dim(), share)).unwrap();

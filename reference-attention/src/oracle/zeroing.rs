@@ -31,14 +31,16 @@ pub fn joint_zeroing<S: Scalar>(head: &Head<S>, token: usize) -> Array2<S> {
 /// The head with the key of `token` zeroed; `replace_key` refuses only a token past the end.
 fn without_key<S: Scalar>(head: &Head<S>, token: usize) -> Head<S> {
     let zeros = Array1::from_elem(head.head_dim(), S::from_f64(0.0));
-    head.clone().replace_key(token, zeros).unwrap_or_else(|_| head.clone())
+    head.clone()
+        .replace_key(token, zeros, S::to_f64)
+        .unwrap_or_else(|_| head.clone())
 }
 
 /// The head with the value of `token` zeroed; `replace_value` refuses only a token past the end.
 fn without_value<S: Scalar>(head: &Head<S>, token: usize) -> Head<S> {
     let zeros = Array1::from_elem(head.value_dim(), S::from_f64(0.0));
     head.clone()
-        .replace_value(token, zeros)
+        .replace_value(token, zeros, S::to_f64)
         .unwrap_or_else(|_| head.clone())
 }
 

@@ -7,6 +7,7 @@ use capture::CaptureError;
 
 use crate::measure::MeasureError;
 use crate::report::ReportError;
+use crate::scoring::ScoringError;
 
 /// Why a command fails; the text names the file, and the tensor where there is one.
 pub(super) enum Failure {
@@ -14,6 +15,15 @@ pub(super) enum Failure {
     Input(String),
     /// What was given is fine and the command still fails: exit code 1.
     Ours(String),
+    /// The command did its work and the answer is no: the text goes to stdout.
+    Verdict {
+        /// What was found.
+        text: String,
+        /// 1 where a kernel does not conform, 2 where a part of its results could not be judged.
+        code: u8,
+    },
+    /// The user pressed Ctrl-C, or the system asked the command to end: exit code 130, as a shell has it.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -21,6 +31,8 @@ impl Failure {
         ExitCode::from(match self {
             Self::Input(_) => 2,
             Self::Ours(_) => 1,
+            Self::Verdict { code, .. } => *code,
+            Self::Interrupted(_) => 130,
         })
     }
 }
@@ -28,7 +40,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Input(reason) | Self::Ours(reason) => f.write_str(reason),
+            Self::Input(reason)
+            | Self::Ours(reason)
+            | Self::Verdict { text: reason, .. }
+            | Self::Interrupted(reason) => f.write_str(reason),
         }
     }
 }
@@ -49,5 +64,16 @@ impl From<MeasureError> for Failure {
 impl From<ReportError> for Failure {
     fn from(error: ReportError) -> Self {
         Self::Ours(error.to_string())
+    }
+}
+
+impl From<ScoringError> for Failure {
+    fn from(error: ScoringError) -> Self {
+        let reason = error.to_string();
+        match error {
+            ScoringError::File { .. } => Self::Ours(reason),
+            ScoringError::Interrupted | ScoringError::Unfinished { .. } => Self::Interrupted(reason),
+            _ => Self::Input(reason),
+        }
     }
 }

@@ -3,8 +3,12 @@
 mod claims;
 mod counterexample;
 mod failure;
+mod golden;
 mod inspect;
+mod interrupt;
+mod merge;
 mod report;
+mod score;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -27,12 +31,16 @@ Examples:
       measure the captures in ./captures and write ./report/index.html
   obcache inspect captures/needle-512.safetensors
       show what a capture holds
+  obcache score my-model.safetensors --out scores.safetensors
+      every score of every head, also of long captures
   obcache counterexample --score key --truth removal
       the smallest problem in which the key score is wrong
   obcache claims
       what is proved, and by which tests
+  obcache golden check results.safetensors
+      is a kernel right, and where not, which bug is it
 
-Exit codes: 0 done, 1 a failure of ours, 2 bad input.";
+Exit codes: 0 done, 1 a failure of ours or of the kernel that is checked, 2 bad input, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -40,6 +48,9 @@ enum Command {
     Inspect(inspect::Arguments),
     Claims(claims::Arguments),
     Counterexample(counterexample::Arguments),
+    Score(score::Arguments),
+    Merge(merge::Arguments),
+    Golden(golden::Arguments),
 }
 
 impl Command {
@@ -49,6 +60,9 @@ impl Command {
             Self::Inspect(arguments) => arguments.run(),
             Self::Claims(arguments) => Ok(arguments.run()),
             Self::Counterexample(arguments) => arguments.run(),
+            Self::Score(arguments) => arguments.run(),
+            Self::Merge(arguments) => arguments.run(),
+            Self::Golden(arguments) => arguments.run(),
         }
     }
 }
@@ -58,7 +72,10 @@ pub fn run() -> ExitCode {
     match Cli::parse().command.run().and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            match &failure {
+                Failure::Verdict { text, .. } => drop(print(text)),
+                _ => eprintln!("error: {failure}"),
+            }
             failure.exit_code()
         }
     }

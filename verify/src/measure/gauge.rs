@@ -27,7 +27,7 @@ pub(super) fn shifted(head: &Head) -> Result<Head, ProblemError> {
     let shift = &direction * (mean_norm / norm(&direction));
     let mut moved = head.clone();
     for token in 0..head.kv_len() {
-        moved = moved.replace_key(token, &head.key().row(token) + &shift)?;
+        moved = moved.replace_key(token, &head.key().row(token) + &shift, |x| *x)?;
     }
     Ok(moved)
 }

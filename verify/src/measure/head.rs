@@ -1,14 +1,18 @@
 //! All that is measured on one head.
 
 use ndarray::{Array1, s};
-use obcache_scores::{Budget, Protection, SelectionError, evicted, greedy, phi, select, set};
+use ndarray_linalg::error::LinalgError;
+use obcache_scores::{Budget, SelectionError, evicted, greedy, phi, select, set};
 use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow};
 use reference_attention::oracle;
+use thiserror::Error;
 
+use super::compensation::{self, Chosen};
+use super::protection::{PROTECTIONS, protection as protected};
 use super::ranking::{Contributions, names};
-use super::rows::{Agreement, HeadId, Regret, TokenRow};
+use super::rows::{Agreement, Compensated, HeadId, Regret, Spectrum, TokenRow};
 use super::split::{Split, attended, past};
-use super::{BUDGETS, Options};
+use super::{BUDGETS, Options, spectrum};
 use crate::agreement::{kendall, log_pearson, overlap, spearman};
 
 /// Windows of the scores, with the names they have in the tables.
@@ -21,10 +25,26 @@ pub(super) const WINDOWS: [(&str, QueryWindow); 3] = [
 /// Visible (weight, logit) pairs taken from each head for the map of phi.
 const PHI_POINTS: usize = 60;
 
+/// The rankings whose sets are also measured with the Surgeon's update: the paper's best, and the strongest yardstick.
+const COMPENSATED: [&str; 2] = ["value", "greedy"];
+
+/// Why one head cannot be measured.
+#[derive(Debug, Error)]
+pub(super) enum HeadError {
+    /// A saliency cannot be ranked.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// LAPACK does not converge.
+    #[error(transparent)]
+    Linalg(#[from] LinalgError),
+}
+
 /// What one head gave.
 pub(super) struct HeadMeasurement {
     pub agreements: Vec<Agreement>,
     pub regrets: Vec<Regret>,
+    pub compensated: Vec<Compensated>,
+    pub spectra: Vec<Spectrum>,
     pub tokens: Vec<TokenRow>,
     pub phi_points: Vec<(f64, f64)>,
     /// Largest disagreement of closed form and brute force, over the size of the output.
@@ -32,12 +52,14 @@ pub(super) struct HeadMeasurement {
 }
 
 /// Measures one head in-window, and on future queries where the split leaves some.
-pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<HeadMeasurement, SelectionError> {
+pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<HeadMeasurement, HeadError> {
     let whole = attended(head);
     let contributions = Contributions::new(&whole.0, &whole.1);
     let mut measurement = HeadMeasurement {
         agreements: Vec::new(),
         regrets: Vec::new(),
+        compensated: Vec::new(),
+        spectra: spectrum::rows(id, &whole)?,
         tokens: token_rows(id, &whole, &contributions),
         phi_points: phi_points(&whole.0, &whole.1),
         oracle_gap: oracle_gap(&whole),
@@ -71,7 +93,7 @@ impl HeadMeasurement {
         split: &Split,
         scored: &Contributions,
         judged: &Contributions,
-    ) -> Result<(), SelectionError> {
+    ) -> Result<(), HeadError> {
         let tokens = split.scored.0.kv_len();
         for (window_name, window) in WINDOWS {
             let rankings = scored.rankings(window);
@@ -87,8 +109,10 @@ impl HeadMeasurement {
                     self.agreements.push(agreement(id, row, ranking, errors)?);
                 }
             }
-            self.regrets
-                .extend(regrets(id, split, (window_name, window), &rankings)?);
+            let rankings = with_greedy(split, window, &rankings);
+            let (regrets, compensated) = regrets(id, split, (window_name, window), &rankings)?;
+            self.regrets.extend(regrets);
+            self.compensated.extend(compensated);
         }
         Ok(())
     }
@@ -121,47 +145,76 @@ fn agreement(
     })
 }
 
-/// Exact errors of the sets that every ranking, and greedy exact removal, would evict.
+/// Every ranking of the split, and greedy exact removal as one: a token's place in the order of eviction.
+fn with_greedy(split: &Split, window: QueryWindow, rankings: &[Array1<f64>]) -> Vec<(String, Array1<f64>)> {
+    let order = greedy::order(&split.scored.0, &split.scored.1, window);
+    let mut places = Array1::zeros(order.len());
+    for (place, &token) in order.iter().enumerate() {
+        places[token] = place as f64;
+    }
+    let mut named: Vec<_> = names().into_iter().zip(rankings.iter().cloned()).collect();
+    named.push(("greedy".to_owned(), places));
+    named
+}
+
+/// Exact errors of the sets that every ranking would evict, with and without protected tokens; the sets of
+/// [`COMPENSATED`] also with the Surgeon's update.
 fn regrets(
     id: &HeadId,
     split: &Split,
-    (window_name, window): (&str, QueryWindow),
-    rankings: &[Array1<f64>],
-) -> Result<Vec<Regret>, SelectionError> {
-    let (scored, judged) = (&split.scored, &split.judged);
-    let tokens = scored.0.kv_len();
-    let judged_window = split.judged_window.unwrap_or(window);
-    let error = |gone: &[usize]| set::removal_error(&judged.0, &judged.1, gone, judged_window);
-    let size = oracle::error(&judged.1.output, judged_window);
-    let greedy_order = greedy::order(&scored.0, &scored.1, window);
-    let mut rows = Vec::new();
+    window: (&str, QueryWindow),
+    rankings: &[(String, Array1<f64>)],
+) -> Result<(Vec<Regret>, Vec<Compensated>), HeadError> {
+    let judged_window = split.judged_window.unwrap_or(window.1);
+    let (head, trace) = &split.judged;
+    let size = oracle::error(&trace.output, judged_window);
+    let tokens = split.scored.0.kv_len();
+    let (mut rows, mut compensated) = (Vec::new(), Vec::new());
     for budget in BUDGETS {
         let kept = Budget::Fraction(budget).tokens(tokens)?;
-        let by_greedy = error(&greedy_order[..tokens - kept]);
         let mut errors = Vec::new();
-        for (name, ranking) in names().into_iter().zip(rankings) {
-            let kept = select(ranking, Budget::Tokens(kept), Protection::default())?;
-            errors.push((name, error(&evicted(tokens, &kept))));
+        for protection in PROTECTIONS {
+            for (score, ranking) in rankings {
+                let kept = select(ranking, Budget::Tokens(kept), protected(protection, kept))?;
+                let evicted = evicted(tokens, &kept);
+                errors.push((
+                    score,
+                    protection,
+                    set::removal_error(head, trace, &evicted, judged_window),
+                ));
+                if COMPENSATED.contains(&score.as_str()) && window.0 != "last-1" {
+                    let chosen = Chosen {
+                        score,
+                        protection,
+                        budget,
+                        evicted: &evicted,
+                    };
+                    compensated.push(compensation::row(id, split, window, &chosen)?);
+                }
+            }
         }
-        let by_oracle = errors
-            .iter()
-            .find(|(name, _)| name == "removal")
-            .map_or(0.0, |(_, error)| *error);
-        errors.push(("greedy".to_owned(), by_greedy));
-        rows.extend(errors.into_iter().map(|(score, error)| Regret {
+        let unprotected = |name: &str| {
+            let found = errors
+                .iter()
+                .find(|(score, protection, _)| *score == name && *protection == "none");
+            found.map_or(0.0, |(.., error)| *error)
+        };
+        let (by_oracle, by_greedy) = (unprotected("removal"), unprotected("greedy"));
+        rows.extend(errors.iter().map(|&(score, protection, error)| Regret {
             capture: id.capture.clone(),
             layer: id.layer,
             head: id.head,
-            window: window_name.to_owned(),
+            window: window.0.to_owned(),
             queries: split.queries.to_owned(),
-            score,
+            score: score.clone(),
+            protection: protection.to_owned(),
             budget,
             relative_error: if size > 0.0 { error / size } else { 0.0 },
             over_oracle: (by_oracle > 0.0).then(|| error / by_oracle),
             over_greedy: (by_greedy > 0.0).then(|| error / by_greedy),
         }));
     }
-    Ok(rows)
+    Ok((rows, compensated))
 }
 
 fn token_rows(id: &HeadId, (head, trace): &(Head, AttentionTrace), contributions: &Contributions) -> Vec<TokenRow> {

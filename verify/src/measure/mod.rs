@@ -1,14 +1,19 @@
 //! From captures to numbers: every score beside every truth, on every head.
 
+mod compensation;
 mod gauge;
 mod head;
+pub(crate) mod projection;
+mod protection;
 pub(crate) mod ranking;
 mod rows;
 mod run;
+mod spectrum;
 mod split;
 mod summary;
 
-pub use rows::{Agreement, GaugeShift, HeadId, Regret, Summary, TokenRow};
+pub use protection::PROTECTIONS;
+pub use rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 
 /// Fractions of the tokens kept at which overlap and regret are measured.

@@ -66,31 +66,106 @@ pub struct Regret {
     pub queries: String,
     /// Score, or `greedy` for greedy exact removal.
     pub score: String,
+    /// `none`, or `sinks-and-recent`: 4 sinks and, of the rest of the budget, the most recent half are kept whatever the score
+    /// says.
+    pub protection: String,
     /// Fraction of the tokens kept.
     pub budget: f64,
     /// Exact error of the evicted set, over the squared norm of the output.
     pub relative_error: f64,
-    /// Error over that of the set the exact single-token oracle evicts; empty where that is 0.
+    /// Error over that of the set the exact single-token oracle evicts without protection; empty where that is 0.
     pub over_oracle: Option<f64>,
-    /// Error over that of the set greedy exact removal evicts; empty where that is 0.
+    /// Error over that of the set greedy exact removal evicts without protection; empty where that is 0.
     pub over_greedy: Option<f64>,
+}
+
+/// The spectrum of one head's Gram matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Spectrum {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model.
+    pub layer: usize,
+    /// Query head of the layer.
+    pub head: usize,
+    /// Query window: `all` or `last-32`.
+    pub window: String,
+    /// Tokens, the most that the rank could be.
+    pub tokens: usize,
+    /// Effective rank: the exponential of the entropy of the eigenvalues' shares.
+    pub effective_rank: f64,
+    /// Sum of the diagonal over the sum of all magnitudes: what single-token saliencies see of it.
+    pub diagonal_share: Option<f64>,
+}
+
+/// What moving the kept values to make up for an eviction buys on one head.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Compensated {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model.
+    pub layer: usize,
+    /// Query head of the layer.
+    pub head: usize,
+    /// Query window that the update is fitted on.
+    pub window: String,
+    /// Queries that the errors sum over: `in-window`, those of the fit, or `future`.
+    pub queries: String,
+    /// Score that chose the set, or `greedy`.
+    pub score: String,
+    /// Protection under which it was chosen.
+    pub protection: String,
+    /// Fraction of the tokens kept.
+    pub budget: f64,
+    /// Error without the update, over the squared norm of the output.
+    pub relative_error: f64,
+    /// Error with the update over that without; above 1 the update does harm. Empty where there is no error.
+    pub ratio: Option<f64>,
+}
+
+/// How a saliency of one KV head's group agrees with the true error behind the output projection (claim C17).
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Projection {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model.
+    pub layer: usize,
+    /// KV head of the layer.
+    pub kv_head: usize,
+    /// Query window of both sides.
+    pub window: String,
+    /// Score, or `per-head errors behind W_O`: the exact errors of the heads, each behind its part of W_O.
+    pub score: String,
+    /// How the query heads' saliencies became one: `sum`, `mean` or `max`.
+    pub reduction: String,
+    /// Tokens compared.
+    pub tokens: usize,
+    /// Spearman's rank correlation with the true error of the group behind W_O, cross-head terms included.
+    pub spearman: Option<f64>,
+    /// Overlap of the best 20 % of the tokens.
+    pub overlap_20: Option<f64>,
+    /// True error over the per-head errors, both summed over the tokens: 1 without cross-head terms.
+    pub ratio: Option<f64>,
 }
 
 /// One statistic over all heads.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
-    /// `spearman`, `kendall`, `log_pearson`, `overlap_05` to `overlap_50` (arithmetic means), or `over_oracle`,
-    /// `over_greedy` (geometric means).
+    /// `spearman`, `kendall`, `log_pearson`, `overlap_05` to `overlap_50`, `effective_rank`, `projected_spearman`
+    /// (arithmetic means), or `over_oracle`, `over_greedy`, `relative_error`, `compensation`,
+    /// `projected_ratio` (geometric means).
     pub statistic: String,
     /// Query window of the score.
     pub window: String,
     /// `in-window` or `future`.
     pub queries: String,
-    /// Score.
+    /// Score; behind W_O with its reduction, as in `value, sum`.
     pub score: String,
-    /// Truth; `removal` for regret.
+    /// Truth; `removal` for regret and compensation, `removal behind W_O` for the projection.
     pub truth: String,
-    /// Fraction kept, for regret.
+    /// Protection, for regret and compensation.
+    pub protection: Option<String>,
+    /// Fraction kept, for regret and compensation.
     pub budget: Option<f64>,
     /// Mean over the heads.
     pub mean: f64,

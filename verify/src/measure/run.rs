@@ -6,8 +6,9 @@ use obcache_scores::SelectionError;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use super::rows::{Agreement, GaugeShift, HeadId, Regret, Summary, TokenRow};
-use super::{gauge, head, summary};
+use super::rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
+use super::summary::Cells;
+use super::{gauge, head, projection};
 use crate::agreement::bootstrap;
 
 /// What can be chosen about a measurement.
@@ -22,8 +23,14 @@ pub struct Options {
 pub struct Measurements {
     /// Per head.
     pub agreements: Vec<Agreement>,
-    /// Per head and budget.
+    /// Per head, budget and protection.
     pub regrets: Vec<Regret>,
+    /// Per head, budget and protection: with and without the Surgeon's update.
+    pub compensated: Vec<Compensated>,
+    /// Per head: the spectrum of the Gram matrix.
+    pub spectra: Vec<Spectrum>,
+    /// Per KV head behind the output projection; empty where no capture holds one.
+    pub projections: Vec<Projection>,
     /// Means over the heads.
     pub summaries: Vec<Summary>,
     /// Per token, window `all`.
@@ -58,8 +65,20 @@ pub enum MeasureError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// A saliency cannot be ranked.
-    #[error("capture {capture}, layer {layer}, head {head}: {source}")]
+    #[error("capture {capture}, layer {layer}, KV head {head}: {source}")]
     Selection {
+        /// Name of the capture.
+        capture: String,
+        /// Layer of the model.
+        layer: usize,
+        /// KV head.
+        head: usize,
+        /// Why not.
+        source: SelectionError,
+    },
+    /// One head cannot be measured.
+    #[error("capture {capture}, layer {layer}, head {head}: {reason}")]
+    Head {
         /// Name of the capture.
         capture: String,
         /// Layer of the model.
@@ -67,39 +86,51 @@ pub enum MeasureError {
         /// Query head.
         head: usize,
         /// Why not.
-        source: SelectionError,
+        reason: String,
     },
     /// A head whose keys cannot be shifted.
     #[error(transparent)]
     Problem(#[from] obd_core::ProblemError),
 }
 
-/// Measures every head of `captures`; `progress` advances once a head.
+/// Measures every head of `captures`; `progress` advances once a head, and once a KV head behind W_O.
 ///
 /// # Errors
 /// [`MeasureError`] where a head is no problem or overflows to NaN.
 pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> Result<Measurements, MeasureError> {
     let places: Vec<(HeadId, &Capture, usize)> = captures.iter().flat_map(places).collect();
-    progress.set_length(places.len() as u64);
+    let groups: Vec<(&Capture, usize, usize)> = captures.iter().flat_map(projection::places).collect();
+    progress.set_length((places.len() + groups.len()) as u64);
     let measured = places
         .par_iter()
         .map(|(id, capture, position)| {
             let problem = capture.head(*position, id.head)?;
             let shift = gauge::correlations(&problem)?;
-            let measured = head::measure(id, problem, options).map_err(|source| MeasureError::Selection {
+            let measured = head::measure(id, problem, options).map_err(|error| MeasureError::Head {
                 capture: id.capture.clone(),
                 layer: id.layer,
                 head: id.head,
-                source,
+                reason: error.to_string(),
             })?;
             progress.inc(1);
             Ok((measured, shift))
+        })
+        .collect::<Result<Vec<_>, MeasureError>>()?;
+    let projections = groups
+        .par_iter()
+        .map(|group| {
+            let rows = projection::rows(group)?;
+            progress.inc(1);
+            Ok(rows)
         })
         .collect::<Result<Vec<_>, MeasureError>>()?;
     let (heads, shifts): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
     let mut all = Measurements {
         agreements: Vec::new(),
         regrets: Vec::new(),
+        compensated: Vec::new(),
+        spectra: Vec::new(),
+        projections: projections.concat(),
         summaries: Vec::new(),
         tokens: Vec::new(),
         phi_points: Vec::new(),
@@ -110,12 +141,24 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
     for head in heads {
         all.agreements.extend(head.agreements);
         all.regrets.extend(head.regrets);
+        all.compensated.extend(head.compensated);
+        all.spectra.extend(head.spectra);
         all.tokens.extend(head.tokens);
         all.phi_points.extend(head.phi_points);
         all.oracle_gap = all.oracle_gap.max(head.oracle_gap);
     }
-    all.summaries = summary::summarise(&all.agreements, &all.regrets);
+    all.summaries = means(&all);
     Ok(all)
+}
+
+fn means(all: &Measurements) -> Vec<Summary> {
+    let mut cells = Cells::default();
+    cells.agreements(&all.agreements);
+    cells.regrets(&all.regrets);
+    cells.compensations(&all.compensated);
+    cells.spectra(&all.spectra);
+    cells.projections(&all.projections);
+    cells.means()
 }
 
 /// Every head of a capture: its name, the capture, and the position of its layer.

@@ -2,65 +2,153 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Agreement, Regret, Summary};
+use super::rows::{Agreement, Compensated, Projection, Regret, Spectrum, Summary};
+use super::{BUDGETS, PROTECTIONS};
 use crate::agreement::bootstrap;
 
-/// Statistic, window, queries, score, truth, and the place of the budget: what a mean belongs to.
-type Key = (String, String, String, String, String, Option<usize>);
-
-/// One row per statistic, window, queries, score, truth and budget.
-pub(super) fn summarise(agreements: &[Agreement], regrets: &[Regret]) -> Vec<Summary> {
-    let mut cells: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
-    for row in agreements {
-        for (statistic, value) in [
-            ("spearman", row.spearman),
-            ("kendall", row.kendall),
-            ("log_pearson", row.log_pearson),
-            ("overlap_05", row.overlap_05),
-            ("overlap_10", row.overlap_10),
-            ("overlap_20", row.overlap_20),
-            ("overlap_50", row.overlap_50),
-        ] {
-            let key = (statistic, &row.window, &row.queries, &row.score, row.truth.as_str());
-            cells.entry(owned(key, None)).or_default().extend(value);
-        }
-    }
-    for row in regrets {
-        let budget = super::BUDGETS.iter().position(|&budget| budget == row.budget);
-        for (statistic, ratio) in [("over_oracle", row.over_oracle), ("over_greedy", row.over_greedy)] {
-            let key = (statistic, &row.window, &row.queries, &row.score, "removal");
-            let logarithm = ratio.filter(|&ratio| ratio > 0.0).map(f64::ln);
-            cells.entry(owned(key, budget)).or_default().extend(logarithm);
-        }
-    }
-    cells
-        .into_iter()
-        .filter_map(|(key, values)| row(key, &values))
-        .collect()
+/// What a mean belongs to; its order is that of the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    statistic: &'static str,
+    window: String,
+    queries: String,
+    score: String,
+    truth: &'static str,
+    /// Places in [`PROTECTIONS`] and [`BUDGETS`].
+    selection: Option<(usize, usize)>,
 }
 
-fn owned(key: (&str, &String, &String, &String, &str), budget: Option<usize>) -> Key {
-    (
-        key.0.to_owned(),
-        key.1.clone(),
-        key.2.clone(),
-        key.3.clone(),
-        key.4.to_owned(),
-        budget,
-    )
+/// The statistics whose mean is geometric.
+const RATIOS: [&str; 5] = [
+    "over_oracle",
+    "over_greedy",
+    "relative_error",
+    "compensation",
+    "projected_ratio",
+];
+
+/// The values behind each mean.
+#[derive(Default)]
+pub(super) struct Cells(BTreeMap<Key, Vec<f64>>);
+
+impl Cells {
+    fn add(&mut self, key: Key, value: Option<f64>) {
+        let values = self.0.entry(key.clone()).or_default();
+        values.extend(if RATIOS.contains(&key.statistic) {
+            value.filter(|&ratio| ratio > 0.0).map(f64::ln)
+        } else {
+            value
+        });
+    }
+
+    /// Agreement of scores and truths.
+    pub fn agreements(&mut self, rows: &[Agreement]) {
+        for row in rows {
+            let truth = obd_core::Perturbation::ALL.map(obd_core::Perturbation::name);
+            let truth = truth.into_iter().find(|truth| *truth == row.truth).unwrap_or("");
+            for (statistic, value) in [
+                ("spearman", row.spearman),
+                ("kendall", row.kendall),
+                ("log_pearson", row.log_pearson),
+                ("overlap_05", row.overlap_05),
+                ("overlap_10", row.overlap_10),
+                ("overlap_20", row.overlap_20),
+                ("overlap_50", row.overlap_50),
+            ] {
+                let key = key(statistic, (&row.window, &row.queries), &row.score, truth, None);
+                self.add(key, value);
+            }
+        }
+    }
+
+    /// Regret of selections.
+    pub fn regrets(&mut self, rows: &[Regret]) {
+        for row in rows {
+            let selection = selection(&row.protection, row.budget);
+            for (statistic, ratio) in [
+                ("over_oracle", row.over_oracle),
+                ("over_greedy", row.over_greedy),
+                ("relative_error", Some(row.relative_error)),
+            ] {
+                let key = key(statistic, (&row.window, &row.queries), &row.score, "removal", selection);
+                self.add(key, ratio);
+            }
+        }
+    }
+
+    /// What the Surgeon's update buys.
+    pub fn compensations(&mut self, rows: &[Compensated]) {
+        for row in rows {
+            let selection = selection(&row.protection, row.budget);
+            let queries = (row.window.as_str(), row.queries.as_str());
+            self.add(
+                key("compensation", queries, &row.score, "removal", selection),
+                row.ratio,
+            );
+        }
+    }
+
+    /// Effective ranks.
+    pub fn spectra(&mut self, rows: &[Spectrum]) {
+        for row in rows {
+            let key = key("effective_rank", (&row.window, "in-window"), "", "removal", None);
+            self.add(key, Some(row.effective_rank));
+        }
+    }
+
+    /// Agreement and ratio behind the output projection.
+    pub fn projections(&mut self, rows: &[Projection]) {
+        for row in rows {
+            let score = format!("{}, {}", row.score, row.reduction);
+            for (statistic, value) in [("projected_spearman", row.spearman), ("projected_ratio", row.ratio)] {
+                let queries = (row.window.as_str(), "in-window");
+                self.add(key(statistic, queries, &score, "removal behind W_O", None), value);
+            }
+        }
+    }
+
+    /// One row a mean.
+    pub fn means(self) -> Vec<Summary> {
+        let rows = self.0.into_iter();
+        rows.filter_map(|(key, values)| row(key, &values)).collect()
+    }
+}
+
+fn key(
+    statistic: &'static str,
+    (window, queries): (&str, &str),
+    score: &str,
+    truth: &'static str,
+    selection: Option<(usize, usize)>,
+) -> Key {
+    Key {
+        statistic,
+        window: window.to_owned(),
+        queries: queries.to_owned(),
+        score: score.to_owned(),
+        truth,
+        selection,
+    }
+}
+
+fn selection(protection: &str, budget: f64) -> Option<(usize, usize)> {
+    let protection = PROTECTIONS.iter().position(|&other| other == protection)?;
+    Some((protection, BUDGETS.iter().position(|&other| other == budget)?))
 }
 
 /// Ratios come as logarithms and leave as geometric means.
-fn row((statistic, window, queries, score, truth, budget): Key, values: &[f64]) -> Option<Summary> {
+fn row(key: Key, values: &[f64]) -> Option<Summary> {
     let interval = bootstrap(values)?;
-    let back = |value: f64| if budget.is_some() { value.exp() } else { value };
+    let ratio = RATIOS.contains(&key.statistic);
+    let back = |value: f64| if ratio { value.exp() } else { value };
     Some(Summary {
-        statistic,
-        window,
-        queries,
-        score,
-        truth,
-        budget: budget.map(|place| super::BUDGETS[place]),
+        statistic: key.statistic.to_owned(),
+        window: key.window,
+        queries: key.queries,
+        score: key.score,
+        truth: key.truth.to_owned(),
+        protection: key.selection.map(|(protection, _)| PROTECTIONS[protection].to_owned()),
+        budget: key.selection.map(|(_, budget)| BUDGETS[budget]),
         mean: back(interval.mean),
         low: back(interval.low),
         high: back(interval.high),
@@ -73,22 +161,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_averaged_geometrically() {
-        let regret = |head: usize, ratio: f64| Regret {
+    fn ratios_are_averaged_geometrically_and_protections_kept_apart() {
+        let regret = |head: usize, protection: &str, ratio: f64| Regret {
             capture: "a".to_owned(),
             layer: 0,
             head,
             window: "all".to_owned(),
             queries: "future".to_owned(),
             score: "key".to_owned(),
+            protection: protection.to_owned(),
             budget: 0.05,
             relative_error: 1.0,
             over_oracle: Some(ratio),
             over_greedy: None,
         };
-        let rows = summarise(&[], &[regret(0, 1.0), regret(1, 4.0)]);
-        assert_eq!(rows.len(), 1);
+        let mut cells = Cells::default();
+        cells.regrets(&[
+            regret(0, "none", 1.0),
+            regret(1, "none", 4.0),
+            regret(0, "sinks-and-recent", 0.25),
+        ]);
+        let mut rows = cells.means();
+        rows.retain(|row| row.statistic == "over_oracle");
+        assert_eq!(rows.len(), 2);
         assert!((rows[0].mean - 2.0).abs() < 1e-15);
         assert_eq!((rows[0].heads, rows[0].budget), (2, Some(0.05)));
+        let protections: Vec<_> = rows.iter().map(|row| row.protection.as_deref()).collect();
+        assert_eq!(protections, [Some("none"), Some("sinks-and-recent")]);
     }
 }

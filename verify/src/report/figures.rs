@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use obcache_scores::{Score, phi};
 use obd_core::Perturbation;
 use plots::{
-    Figure, HeatPanel, LinePanel, Map, PlotError, ScatterPanel, Series, heat_maps, line_panels, map_with_points,
-    scatter_panels,
+    Figure, HeatPanel, LineAxes, LinePanel, Map, PlotError, ScatterPanel, Series, heat_maps, line_panels,
+    map_with_points, scatter_panels,
 };
 
-use crate::measure::{Agreement, BUDGETS, Measurements, TokenRow};
+use super::lookup::Wanted;
+use crate::measure::{Agreement, BUDGETS, Measurements, PROTECTIONS, TokenRow};
 
 /// Bins along the sequence in the figure of positions.
 const BINS: usize = 24;
@@ -20,9 +21,11 @@ pub(super) fn draw(measurements: &Measurements) -> Result<Vec<(&'static str, Fig
         ("saliency-against-removal", against_removal(measurements)),
         ("saliency-against-zeroing", against_zeroing(measurements)),
         ("rank-agreement", rank_agreement(measurements)),
-        ("regret", regret(measurements)),
+        ("regret", regret(measurements, "future")),
+        ("regret-in-window", regret(measurements, "in-window")),
         ("phi", phi_map(measurements)),
         ("positions", positions(measurements)),
+        ("compensation", compensation(measurements)),
         ("gauge", gauge(measurements)),
     ];
     let mut drawn = Vec::new();
@@ -186,56 +189,82 @@ fn rank_agreement(measurements: &Measurements) -> Result<Figure, PlotError> {
     )
 }
 
-fn regret(measurements: &Measurements) -> Result<Figure, PlotError> {
-    let names = [
-        "weight",
-        "value",
-        "key",
-        "joint",
-        "joint-lse",
-        "removal",
-        "greedy",
-        "streaming-llm",
-    ];
+/// Names of the budgets below the axis, in percent.
+const TICKS: [&str; BUDGETS.len()] = ["5", "10", "20", "50"];
+
+const REGRET_AXES: LineAxes = LineAxes {
+    x: "tokens kept, %",
+    ticks: &TICKS,
+    y: "error over the oracle's",
+    logarithmic: true,
+    reference: Some(1.0),
+};
+
+fn regret(measurements: &Measurements, queries: &'static str) -> Result<Figure, PlotError> {
+    let names = ["value", "key", "joint", "weight", "removal", "greedy", "streaming-llm"];
     let mut panels = Vec::new();
-    for queries in ["in-window", "future"] {
-        for window in ["all", "last-32"] {
-            let series = names.map(|score| Series {
-                name: score.to_owned(),
-                points: regret_points(measurements, score, window, queries),
-            });
+    for window in ["all", "last-32"] {
+        for protection in PROTECTIONS {
+            let wanted = |budget| Wanted::regret(window, queries, protection, budget);
+            let series = names.map(|score| series(score, wanted, measurements));
             panels.push(LinePanel {
-                title: format!("{queries} queries, score window {window}"),
+                title: format!("score window {window}, protected: {}", protection.replace('-', " ")),
                 series: series.into(),
             });
         }
     }
-    panels.retain(|panel| panel.series.iter().any(|series| !series.points.is_empty()));
-    let caption = "True error of the evicted set over that of the set which the exact single-token oracle (removal) evicts, \
-        geometric mean over the heads with its 95 % bootstrap interval; below 1 is better than ranking tokens by their own \
-        exact error. Future queries are those after the split, which no score has seen; no token is protected for being recent.";
-    line_panels(
-        "What an eviction costs at each budget",
-        caption,
-        ("tokens kept, %", "error over the oracle's"),
-        &panels,
-    )
+    let whose = match queries {
+        "future" => "the queries after the split, which no score has seen",
+        _ => "the queries that the score was computed from",
+    };
+    let caption = format!(
+        "True error of the evicted set on {whose}, over that of the set which the exact single-token oracle evicts without \
+         protection (the line at 1); geometric mean over the heads, bands are 95 % bootstrap intervals. Left: a ranking decides alone. \
+         Right: the first 4 tokens and the most recent half of the rest of the budget are kept whatever it says. removal ranks \
+         tokens by their own exact error, greedy evicts one by one what hurts the whole set least, streaming-llm keeps sinks and \
+         recent tokens only."
+    );
+    let title = format!("What an eviction costs at each budget, {queries} queries");
+    line_panels(&title, &caption, &REGRET_AXES, &panels)
 }
 
-fn regret_points(measurements: &Measurements, score: &str, window: &str, queries: &str) -> Vec<(f64, f64, f64, f64)> {
-    let wanted = |budget: f64| {
-        measurements.summaries.iter().find(|row| {
-            row.statistic == "over_oracle"
-                && row.score == score
-                && row.window == window
-                && row.queries == queries
-                && row.budget == Some(budget)
-        })
+/// The means of one score over the budgets.
+fn series<'a>(score: &str, wanted: impl Fn(f64) -> Wanted<'a>, measurements: &'a Measurements) -> Series {
+    let point = |(place, budget): (usize, f64)| {
+        let row = wanted(budget).of(measurements, score)?;
+        Some((place as f64, row.mean, row.low, row.high))
     };
-    BUDGETS
-        .into_iter()
-        .filter_map(|budget| wanted(budget).map(|row| (100.0 * budget, row.mean, row.low, row.high)))
-        .collect()
+    Series {
+        name: score.to_owned(),
+        points: BUDGETS.into_iter().enumerate().filter_map(point).collect(),
+    }
+}
+
+fn compensation(measurements: &Measurements) -> Result<Figure, PlotError> {
+    let panel = |queries: &'static str| {
+        let wanted = |budget| Wanted::compensation("all", queries, "none", budget);
+        LinePanel {
+            title: format!("{queries} queries"),
+            series: ["value", "greedy"]
+                .map(|score| series(score, wanted, measurements))
+                .into(),
+        }
+    };
+    let caption = "Error after moving the kept values to make up for the evicted ones, over the error without, for the sets that the value \
+        score and greedy exact removal evict, nothing protected; geometric mean over the heads with its 95 % bootstrap interval. The update is \
+        Optimal Brain Surgeon's exact least-squares fit on all queries seen: on these (left) it cannot do harm, on later ones (right) it \
+        may; with recent tokens protected it does so by orders of magnitude, see the tables.";
+    let axes = LineAxes {
+        y: "error with the update over without",
+        logarithmic: false,
+        ..REGRET_AXES
+    };
+    line_panels(
+        "What Optimal Brain Surgeon buys",
+        caption,
+        &axes,
+        &["in-window", "future"].map(panel),
+    )
 }
 
 fn phi_map(measurements: &Measurements) -> Result<Figure, PlotError> {
@@ -297,7 +326,7 @@ fn positions(measurements: &Measurements) -> Result<Figure, PlotError> {
     ];
     let caption = format!(
         "Share of the total that falls on each twenty-fourth of the sequence, from the first tokens (sinks) to the most recent; \
-         an even spread would lie at {:.3}. Early tokens are seen by more queries. {}.",
+         an even spread would lie at the line, {:.3}. Early tokens are seen by more queries. {}.",
         1.0 / BINS as f64,
         sample(measurements)
     );
@@ -305,12 +334,14 @@ fn positions(measurements: &Measurements) -> Result<Figure, PlotError> {
         title: "all heads".to_owned(),
         series,
     };
-    line_panels(
-        "Where along the sequence the errors sit",
-        &caption,
-        ("position, %", "share of the total"),
-        &[panel],
-    )
+    let axes = LineAxes {
+        x: "position in the sequence, %",
+        ticks: &[],
+        y: "share of the total",
+        logarithmic: false,
+        reference: Some(1.0 / BINS as f64),
+    };
+    line_panels("Where along the sequence the errors sit", &caption, &axes, &[panel])
 }
 
 /// Sums by position along the sequence: (centre in percent, sum).

@@ -1,6 +1,8 @@
 //! What was found, in plain words made from the numbers; no sentence is written that the numbers do not carry.
 
-use crate::measure::{Measurements, Summary};
+use super::lookup::{Wanted, interval, show};
+use crate::measure::projection::PER_HEAD;
+use crate::measure::{Measurements, PROTECTIONS, Summary};
 
 /// The scores of the paper.
 const PAPER: [&str; 3] = ["value", "key", "joint"];
@@ -8,102 +10,87 @@ const PAPER: [&str; 3] = ["value", "key", "joint"];
 /// What looks at less than they do: the attention weight, pooled or not, and mere position.
 const PLAINER: [&str; 4] = ["weight", "weight-maxpool", "weight-avgpool", "streaming-llm"];
 
-/// Rank correlations below this do not count as tracking: less than half of the order's variance is shared.
-const TRACKS: f64 = 0.7;
-
 /// Sentences about the measurements, the most important first.
 pub(super) fn findings(measurements: &Measurements) -> Vec<String> {
     let mut findings = Vec::new();
     for truth in ["removal", "key-zeroing", "joint-zeroing"] {
-        findings.extend(who_tracks(measurements, truth));
+        findings.extend(papers_scores(measurements, truth));
     }
-    for (queries, window) in [("in-window", "all"), ("future", "all"), ("future", "last-32")] {
-        findings.extend(paper_against_plainer(measurements, queries, window));
+    for protection in PROTECTIONS {
+        for (queries, window) in [("in-window", "all"), ("future", "all"), ("future", "last-32")] {
+            findings.extend(paper_against_plainer(measurements, (queries, window), protection));
+        }
     }
     findings.extend(sets(measurements));
     findings.extend(gauge(measurements));
-    findings.push(
-        "No token was protected for being recent or a sink: a ranking is judged by itself. Position alone (streaming-llm) shows what \
-         such protection is worth."
-            .to_owned(),
-    );
+    findings.extend(spectrum(measurements));
+    findings.extend(compensation(measurements));
+    findings.extend(projection(measurements));
     findings
 }
 
-/// Means of one statistic.
-fn means<'a>(
-    measurements: &'a Measurements,
-    statistic: &'a str,
-    (queries, window): (&'a str, &'a str),
-    budget: Option<f64>,
-) -> impl Iterator<Item = &'a Summary> {
-    measurements.summaries.iter().filter(move |row| {
-        row.statistic == statistic && row.queries == queries && row.window == window && row.budget == budget
-    })
-}
-
-fn show(row: &Summary) -> String {
-    format!("{} {:.2} [{:.2}, {:.2}]", row.score, row.mean, row.low, row.high)
-}
-
-/// Which inexact score orders tokens most like a truth, and whether any does.
-fn who_tracks(measurements: &Measurements, truth: &str) -> Option<String> {
-    let mut rows: Vec<&Summary> = means(measurements, "spearman", ("in-window", "all"), None)
-        .filter(|row| row.truth == truth && row.score != "removal")
+/// The paper's scores beside one truth.
+fn papers_scores(measurements: &Measurements, truth: &str) -> Option<String> {
+    let wanted = Wanted::rank_agreement("all", "in-window", truth);
+    let words: Vec<String> = PAPER
+        .into_iter()
+        .filter_map(|score| wanted.of(measurements, score).map(show))
         .collect();
-    rows.sort_by(|a, b| b.mean.total_cmp(&a.mean));
-    let best = rows.first()?;
-    let worst = rows.iter().rev().find(|row| PAPER.contains(&row.score.as_str()))?;
-    let verdict = if best.mean < TRACKS {
-        format!("No score tracks {truth} over all queries")
-    } else {
-        format!("{} tracks {truth} best over all queries", best.score)
-    };
-    Some(format!(
-        "{verdict}: rank correlation {}; of the paper's scores the least is {}.",
-        show(best),
-        show(worst)
-    ))
+    (!words.is_empty()).then(|| format!("Rank correlation with {truth} over all queries: {}.", words.join(", ")))
 }
 
 /// Whether the paper's scores evict better than the best ranking that looks at less, budget by budget.
-fn paper_against_plainer(measurements: &Measurements, queries: &str, window: &str) -> Vec<String> {
+fn paper_against_plainer(
+    measurements: &Measurements,
+    (queries, window): (&str, &str),
+    protection: &str,
+) -> Option<String> {
     let least = |rows: &[&Summary], names: &[&str]| {
         let named = rows.iter().filter(|row| names.contains(&row.score.as_str())).copied();
         named.min_by(|a, b| a.mean.total_cmp(&b.mean)).cloned()
     };
-    let mut sentences = Vec::new();
+    let protected = if protection == "none" {
+        "nothing protected"
+    } else {
+        "sinks and recent protected"
+    };
+    let mut words = Vec::new();
     for budget in [0.05, 0.20, 0.50] {
-        let rows: Vec<&Summary> = means(measurements, "over_oracle", (queries, window), Some(budget)).collect();
+        let rows = Wanted::regret(window, queries, protection, budget).all(measurements);
         let (Some(paper), Some(plainer)) = (least(&rows, &PAPER), least(&rows, &PLAINER)) else {
             continue;
         };
         let verdict = if paper.low > plainer.high {
-            "the paper's scores lose to a plainer ranking"
+            "loses to"
         } else if paper.high < plainer.low {
-            "the best of the paper's scores beats every plainer ranking"
+            "beats"
         } else {
-            "the best of the paper's scores and the best plainer ranking cannot be told apart"
+            "cannot be told from"
         };
-        sentences.push(format!(
-            "Keeping {:.0} % of the tokens, scores over window {window}, judged on {queries} queries, {verdict}: error over the single-token oracle's {} against {}.",
+        words.push(format!(
+            "at {:.0} % {} {verdict} {}",
             100.0 * budget,
             show(&paper),
             show(&plainer)
         ));
     }
-    sentences
+    (!words.is_empty()).then(|| {
+        format!(
+            "The best of the paper's scores against the best plainer ranking (weight, pooled or not, or position), {protected}, score window {window}, \
+             {queries} queries, error over the oracle's: {}.",
+            words.join("; ")
+        )
+    })
 }
 
 /// How far ranking token by token is from choosing a set.
 fn sets(measurements: &Measurements) -> Vec<String> {
     let sentence = |queries: &str| {
-        let greedy =
-            means(measurements, "over_oracle", (queries, "all"), Some(0.2)).find(|row| row.score == "greedy")?;
+        let greedy = Wanted::regret("all", queries, "none", 0.2).of(measurements, "greedy")?;
         Some(format!(
-            "Greedy exact removal of a set, on {queries} queries at 20 % kept, has {:.2} [{:.2}, {:.2}] times the error of ranking \
-             tokens by their own exact error.",
-            greedy.mean, greedy.low, greedy.high
+            "Greedy exact removal of a set, on {queries} queries at 20 % kept, has {} times the error of ranking tokens by their own exact \
+             error.",
+            interval(greedy)
         ))
     };
     ["in-window", "future"].into_iter().filter_map(sentence).collect()
@@ -126,55 +113,124 @@ fn gauge(measurements: &Measurements) -> Option<String> {
     ))
 }
 
+/// How many directions the tokens' perturbations span, of how many there could be.
+fn spectrum(measurements: &Measurements) -> Option<String> {
+    let rank = |window: &str| {
+        let mut rows = measurements.summaries.iter();
+        rows.find(|row| row.statistic == "effective_rank" && row.window == window)
+    };
+    let (all, last) = (rank("all")?, rank("last-32")?);
+    let tokens =
+        measurements.spectra.iter().map(|row| row.tokens as f64).sum::<f64>() / measurements.spectra.len() as f64;
+    Some(format!(
+        "The first-order perturbations of {tokens:.0} tokens (mean) span fewer directions than there are tokens: the effective rank of the Gram matrix is {:.0} [{:.0}, {:.0}] over all \
+         queries and {:.0} [{:.0}, {:.0}] over the last 32. Single-token scores see only its diagonal.",
+        all.mean, all.low, all.high, last.mean, last.low, last.high
+    ))
+}
+
+/// What the Surgeon's update buys on its own queries, and whether it overfits them.
+fn compensation(measurements: &Measurements) -> Vec<String> {
+    let sentence = |protection: &str| {
+        let wanted = |queries| Wanted::compensation("all", queries, protection, 0.2).of(measurements, "value");
+        let (own, later) = (wanted("in-window")?, wanted("future")?);
+        let verdict = if later.low > 1.0 {
+            "It overfits: there it does harm"
+        } else if later.high < 1.0 && later.mean <= 1.1 * own.mean {
+            "It holds there"
+        } else if later.high < 1.0 {
+            "It overfits in part: less is left of the gain there"
+        } else {
+            "It overfits: there no gain can be told"
+        };
+        let protected = if protection == "none" {
+            "nothing"
+        } else {
+            "sinks and recent tokens"
+        };
+        Some(format!(
+            "Moving the kept values to make up for the evicted ones (Optimal Brain Surgeon, set of the value score, 20 % kept, {protected} \
+             protected, fitted on all queries seen) leaves {} of the error on the queries it was fitted to, and {} on later ones. {verdict}.",
+            interval(own),
+            interval(later)
+        ))
+    };
+    PROTECTIONS.into_iter().filter_map(sentence).collect()
+}
+
+/// What per-head sums miss behind the output projection.
+fn projection(measurements: &Measurements) -> Option<String> {
+    let of = |statistic, score: &str| {
+        let wanted = Wanted {
+            statistic,
+            window: "all",
+            queries: "in-window",
+            truth: "removal behind W_O",
+            selection: None,
+        };
+        wanted.of(measurements, score)
+    };
+    let per_head = format!("{PER_HEAD}, sum");
+    let (ratio, apart) = (of("projected_ratio", &per_head)?, of("projected_spearman", &per_head)?);
+    let scores = [
+        "removal, sum",
+        "removal, max",
+        "value, sum",
+        "value, max",
+        "weight, sum",
+    ];
+    let scores: Vec<String> = scores
+        .into_iter()
+        .filter_map(|score| of("projected_spearman", score).map(show))
+        .collect();
+    Some(format!(
+        "Behind the output projection the query heads of one KV head lose together {} times the sum of their own errors ({} KV heads); that sum \
+         ranks tokens as the whole with correlation {}. Scores joined over the heads: {}.",
+        interval(ratio),
+        ratio.heads,
+        interval(apart),
+        scores.join("; ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::lookup::tests::{measured, row};
     use super::*;
-
-    fn row(statistic: &str, score: &str, budget: Option<f64>, mean: f64) -> Summary {
-        Summary {
-            statistic: statistic.to_owned(),
-            window: "all".to_owned(),
-            queries: "future".to_owned(),
-            score: score.to_owned(),
-            truth: "removal".to_owned(),
-            budget,
-            mean,
-            low: mean - 0.1,
-            high: mean + 0.1,
-            heads: 9,
-        }
-    }
-
-    fn measured(summaries: Vec<Summary>) -> Measurements {
-        Measurements {
-            agreements: Vec::new(),
-            regrets: Vec::new(),
-            summaries,
-            tokens: Vec::new(),
-            phi_points: Vec::new(),
-            oracle_gap: 0.0,
-            gauge: Vec::new(),
-            gauge_example: None,
-        }
-    }
 
     #[test]
     fn the_verdict_follows_the_intervals() {
-        for (value, expected) in [(3.0, "lose to"), (1.0, "beats"), (2.1, "cannot be told apart")] {
-            let rows = vec![
-                row("over_oracle", "weight", Some(0.2), 2.0),
-                row("over_oracle", "streaming-llm", Some(0.2), 5.0),
-                row("over_oracle", "value", Some(0.2), value),
-                row("over_oracle", "key", Some(0.2), 9.0),
-            ];
-            let sentences = findings(&measured(rows));
-            assert_eq!(sentences.len(), 2);
+        for (value, expected) in [
+            (3.0, "loses to weight"),
+            (1.0, "beats weight"),
+            (2.1, "cannot be told from weight"),
+        ] {
+            let wanted = Wanted::regret("all", "future", "none", 0.2);
+            let rows = [("weight", 2.0), ("streaming-llm", 5.0), ("value", value), ("key", 9.0)];
+            let sentences = findings(&measured(rows.map(|(score, mean)| row(wanted, score, mean)).into()));
+            assert_eq!(sentences.len(), 1);
             assert!(sentences[0].contains(expected), "{}", sentences[0]);
         }
     }
 
     #[test]
-    fn nothing_measured_leaves_only_the_conditions() {
-        assert_eq!(findings(&measured(Vec::new())).len(), 1);
+    fn an_update_that_only_fits_its_own_queries_is_called_so() {
+        let verdict = |later: f64| {
+            let wanted = |queries| Wanted::compensation("all", queries, "none", 0.2);
+            let rows = vec![
+                row(wanted("in-window"), "value", 0.3),
+                row(wanted("future"), "value", later),
+            ];
+            compensation(&measured(rows)).remove(0)
+        };
+        assert!(verdict(5.0).ends_with("there it does harm."));
+        assert!(verdict(1.0).ends_with("no gain can be told."));
+        assert!(verdict(0.8).ends_with("less is left of the gain there."));
+        assert!(verdict(0.3).ends_with("It holds there."));
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_found() {
+        assert_eq!(findings(&measured(Vec::new())), Vec::<String>::new());
     }
 }

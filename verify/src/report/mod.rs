@@ -1,7 +1,9 @@
 //! The report: a page, its figures and all numbers, rendered in memory and written when all of it stands.
 
+mod answer;
 mod figures;
 mod findings;
+mod lookup;
 mod page;
 mod tables;
 mod terminal;
@@ -46,8 +48,7 @@ pub struct Report {
 /// [`ReportError`] where a figure, the page or a table cannot be made.
 pub fn render(captures: &[Capture], measurements: &Measurements, future_from: f64) -> Result<Report, ReportError> {
     let figures = figures::draw(measurements)?;
-    let findings = findings::findings(measurements);
-    let page = page::render(captures, measurements, &findings, &figures, future_from)?;
+    let page = page::render(captures, measurements, &figures, future_from)?;
     let mut files = tables::files(measurements)?;
     for (name, figure) in &figures {
         files.push((format!("figures/{name}.svg").into(), figure.svg().as_bytes().to_vec()));

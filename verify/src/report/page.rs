@@ -3,16 +3,21 @@
 use capture::Capture;
 use minijinja::Environment;
 use minijinja::value::Serde;
+use obd_core::Perturbation;
 use plots::Figure;
 use serde::Serialize;
 
 use super::ReportError;
-use crate::measure::{BUDGETS, Measurements, Summary};
+use super::answer::answer;
+use super::findings::findings;
+use super::lookup::{Wanted, interval};
+use crate::measure::{BUDGETS, Measurements, PROTECTIONS, Summary};
 
 /// All that the template shows.
 #[derive(Serialize)]
 struct Page<'a> {
-    findings: &'a [String],
+    answer: Vec<(&'static str, String)>,
+    findings: Vec<String>,
     figures: Vec<Drawn<'a>>,
     sources: Vec<Source>,
     tables: Vec<Table>,
@@ -54,7 +59,6 @@ struct Table {
 pub(super) fn render(
     captures: &[Capture],
     measurements: &Measurements,
-    findings: &[String],
     figures: &[(&'static str, Figure)],
     future_from: f64,
 ) -> Result<String, ReportError> {
@@ -62,7 +66,8 @@ pub(super) fn render(
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
     environment.add_template("page", include_str!("page.html"))?;
     let page = Page {
-        findings,
+        answer: answer(measurements),
+        findings: findings(measurements),
         figures: figures.iter().map(|(name, figure)| drawn(name, figure)).collect(),
         sources: captures.iter().map(source).collect(),
         tables: tables(measurements),
@@ -98,84 +103,125 @@ fn source(capture: &Capture) -> Source {
 
 fn tables(measurements: &Measurements) -> Vec<Table> {
     let mut tables = Vec::new();
-    for queries in ["in-window", "future"] {
+    for queries in ["future", "in-window"] {
         for window in ["all", "last-32", "last-1"] {
             tables.push(agreement_table(measurements, window, queries));
-            tables.push(regret_table(measurements, window, queries));
+            tables.extend(PROTECTIONS.map(|protection| regret_table(measurements, (window, queries), protection)));
         }
     }
+    tables.extend(["in-window", "future"].map(|queries| compensation_table(measurements, queries)));
+    tables.push(projection_table(measurements));
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
 
-fn cell(row: Option<&Summary>) -> String {
-    row.map_or("–".to_owned(), |row| {
-        format!("{:.2} [{:.2}, {:.2}]", row.mean, row.low, row.high)
-    })
-}
-
 fn agreement_table(measurements: &Measurements, window: &str, queries: &str) -> Table {
-    let truths = ["removal", "key-zeroing", "value-zeroing", "joint-zeroing"];
+    let truths = Perturbation::ALL.map(Perturbation::name);
+    let cell =
+        |score: &str, column: usize| Wanted::rank_agreement(window, queries, truths[column]).of(measurements, score);
     table(
-        format!("Spearman's correlation with each truth: {queries} queries, score window {window}"),
+        format!("Rank correlation (Spearman) with each truth: {queries} queries, score window {window}"),
         truths.map(str::to_owned).into(),
-        scores(measurements, "spearman", window, queries),
-        |score, column| {
-            cell(find(measurements, ("spearman", window, queries), score, |row| {
-                row.truth == truths[column]
-            }))
-        },
+        &scores(measurements),
+        cell,
     )
 }
 
-fn regret_table(measurements: &Measurements, window: &str, queries: &str) -> Table {
+fn regret_table(measurements: &Measurements, (window, queries): (&str, &str), protection: &str) -> Table {
     table(
-        format!("Eviction error over the single-token oracle's: {queries} queries, score window {window}"),
-        BUDGETS.map(|budget| format!("{:.0} % kept", 100.0 * budget)).into(),
-        scores(measurements, "over_oracle", window, queries),
-        |score, column| {
-            let budget = Some(BUDGETS[column]);
-            cell(find(measurements, ("over_oracle", window, queries), score, |row| {
-                row.budget == budget
-            }))
-        },
+        format!(
+            "Eviction error over the unprotected single-token oracle's: {queries} queries, score window {window}, protection {protection}"
+        ),
+        budgets(),
+        &scores(measurements),
+        |score, column| Wanted::regret(window, queries, protection, BUDGETS[column]).of(measurements, score),
     )
 }
 
-fn table(title: String, columns: Vec<String>, scores: Vec<String>, cell: impl Fn(&str, usize) -> String) -> Table {
-    let row = |score: String| {
-        let cells = (0..columns.len()).map(|column| cell(&score, column)).collect();
-        (score, cells)
+fn compensation_table(measurements: &Measurements, queries: &str) -> Table {
+    let rows: Vec<(&str, &str, &str)> = ["value", "greedy"]
+        .into_iter()
+        .flat_map(|score| PROTECTIONS.map(|protection| (score, protection)))
+        .flat_map(|(score, protection)| ["all", "last-32"].map(|window| (score, protection, window)))
+        .collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|(score, protection, window)| format!("{score}, protection {protection}, fitted over {window}"))
+        .collect();
+    let cell = |name: &str, column: usize| {
+        let place = names.iter().position(|other| other == name)?;
+        let (score, protection, window) = rows[place];
+        Wanted::compensation(window, queries, protection, BUDGETS[column]).of(measurements, score)
     };
-    Table {
-        title,
-        rows: scores.into_iter().map(row).collect(),
-        columns: columns.clone(),
-    }
+    table(
+        format!("Error with Optimal Brain Surgeon's update over that without: {queries} queries"),
+        budgets(),
+        &names,
+        cell,
+    )
 }
 
-/// The scores that have a mean, in the order of the measurement.
-fn scores(measurements: &Measurements, statistic: &str, window: &str, queries: &str) -> Vec<String> {
+/// Rows are scores with their reduction, columns the windows.
+fn projection_table(measurements: &Measurements) -> Table {
+    let windows = ["all", "last-32", "last-1"];
+    let mut names: Vec<String> = Vec::new();
+    for row in &measurements.projections {
+        let name = format!("{}, {}", row.score, row.reduction);
+        if row.reduction != "mean" && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let cell = |name: &str, column: usize| {
+        let wanted = Wanted {
+            statistic: "projected_spearman",
+            window: windows[column],
+            queries: "in-window",
+            truth: "removal behind W_O",
+            selection: None,
+        };
+        wanted.of(measurements, name)
+    };
+    table(
+        "Behind the output projection: rank correlation with what the KV head's query heads lose together (a mean ranks as the sum)".to_owned(),
+        windows.map(|window| format!("window {window}")).into(),
+        &names,
+        cell,
+    )
+}
+
+fn budgets() -> Vec<String> {
+    BUDGETS.map(|budget| format!("{:.0} % kept", 100.0 * budget)).into()
+}
+
+/// A table of the rows that have a mean in some column.
+fn table<'a>(
+    title: String,
+    columns: Vec<String>,
+    names: &[String],
+    cell: impl Fn(&str, usize) -> Option<&'a Summary>,
+) -> Table {
+    let mut rows = Vec::new();
+    for name in names {
+        let cells: Vec<Option<&Summary>> = (0..columns.len()).map(|column| cell(name, column)).collect();
+        if cells.iter().any(Option::is_some) {
+            let words = cells
+                .into_iter()
+                .map(|cell| cell.map_or("–".to_owned(), interval))
+                .collect();
+            rows.push((name.clone(), words));
+        }
+    }
+    Table { title, columns, rows }
+}
+
+/// All rankings in the order of the measurement.
+fn scores(measurements: &Measurements) -> Vec<String> {
     let mut scores: Vec<String> = Vec::new();
     for row in &measurements.regrets {
-        let known = find(measurements, (statistic, window, queries), &row.score, |_| true).is_some();
-        if !scores.contains(&row.score) && known {
-            scores.push(row.score.clone());
-        }
-        if row.budget != BUDGETS[0] {
+        if scores.contains(&row.score) {
             break;
         }
+        scores.push(row.score.clone());
     }
     scores
-}
-
-fn find<'a>(
-    measurements: &'a Measurements,
-    (statistic, window, queries): (&str, &str, &str),
-    score: &str,
-    more: impl Fn(&Summary) -> bool,
-) -> Option<&'a Summary> {
-    measurements.summaries.iter().find(|row| {
-        row.statistic == statistic && row.window == window && row.queries == queries && row.score == score && more(row)
-    })
 }

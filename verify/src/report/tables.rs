@@ -8,7 +8,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
 use super::ReportError;
-use crate::measure::{Agreement, GaugeShift, Measurements, Regret, Summary};
+use crate::measure::{Agreement, Compensated, GaugeShift, Measurements, Projection, Regret, Spectrum, Summary};
 
 /// What `report.json` holds; its schema is `report.schema.json`.
 #[derive(Serialize, JsonSchema)]
@@ -19,6 +19,12 @@ struct Document<'a> {
     agreements: &'a [Agreement],
     /// Regret per head.
     regrets: &'a [Regret],
+    /// What the Surgeon's update buys, per head.
+    compensated: &'a [Compensated],
+    /// Spectrum of the Gram matrix, per head.
+    spectra: &'a [Spectrum],
+    /// Agreement behind the output projection, per KV head.
+    projections: &'a [Projection],
     /// Rankings before and after a shift of all keys.
     gauge: &'a [GaugeShift],
     /// Largest disagreement between closed form and brute force, over the size of the output.
@@ -31,12 +37,18 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         summaries: &measurements.summaries,
         agreements: &measurements.agreements,
         regrets: &measurements.regrets,
+        compensated: &measurements.compensated,
+        spectra: &measurements.spectra,
+        projections: &measurements.projections,
         gauge: &measurements.gauge,
         oracle_gap: measurements.oracle_gap,
     };
     Ok(vec![
         ("agreement.csv".into(), rows(&measurements.agreements)?),
         ("regret.csv".into(), rows(&measurements.regrets)?),
+        ("compensation.csv".into(), rows(&measurements.compensated)?),
+        ("spectrum.csv".into(), rows(&measurements.spectra)?),
+        ("projection.csv".into(), rows(&measurements.projections)?),
         ("summary.csv".into(), rows(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),

@@ -1,60 +1,57 @@
-//! One screen for the terminal: the findings, and one table.
+//! One screen for the terminal: the answer, and one table.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::findings::findings;
-use crate::measure::Measurements;
+use super::answer::answer;
+use super::lookup::{Wanted, interval};
+use crate::measure::{Measurements, PROTECTIONS};
 
-/// Scores of the table on the screen.
-const SCORES: [&str; 8] = [
-    "value",
-    "key",
-    "joint",
-    "joint-lse",
-    "weight",
-    "streaming-llm",
-    "removal",
-    "greedy",
+/// Columns of a terminal that the sentences are broken at.
+const WIDTH: usize = 100;
+
+/// Rows of the table on the screen.
+const ROWS: [(&str, &str); 9] = [
+    ("value", "all"),
+    ("key", "all"),
+    ("joint", "all"),
+    ("weight", "all"),
+    ("value", "last-32"),
+    ("weight", "last-32"),
+    ("removal", "last-32"),
+    ("greedy", "last-32"),
+    ("streaming-llm", "all"),
 ];
 
-/// The findings in plain words, and rank agreement and regret of the main scores.
+/// The answer in plain words, and rank agreement and regret of the main scores.
 pub fn terminal_summary(measurements: &Measurements) -> String {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
-        "score (all queries)",
-        "rank agreement with removal",
-        "error at 20 % kept",
-        "on future queries",
+        "score, window",
+        "ranks like removal",
+        "error, future queries",
+        "... sinks and recent protected",
     ]);
-    for score in SCORES {
-        let value = |statistic: &str, queries: &str, budget: Option<f64>| {
-            let row = measurements.summaries.iter().find(|row| {
-                row.statistic == statistic
-                    && row.queries == queries
-                    && row.budget == budget
-                    && row.window == "all"
-                    && row.truth == "removal"
-                    && row.score == score
-            });
-            row.map_or(String::new(), |row| {
-                format!("{:.2} [{:.2}, {:.2}]", row.mean, row.low, row.high)
-            })
-        };
+    for (score, window) in ROWS {
+        let cell = |wanted: Wanted| wanted.of(measurements, score).map_or("–".to_owned(), interval);
         table.add_row([
-            score.to_owned(),
-            value("spearman", "in-window", None),
-            value("over_oracle", "in-window", Some(0.2)),
-            value("over_oracle", "future", Some(0.2)),
+            format!("{score}, {window}"),
+            cell(Wanted::rank_agreement(window, "in-window", "removal")),
+            cell(Wanted::regret(window, "future", PROTECTIONS[0], 0.2)),
+            cell(Wanted::regret(window, "future", PROTECTIONS[1], 0.2)),
         ]);
     }
     let mut text = String::new();
-    for finding in findings(measurements) {
-        text.push_str(&format!("• {finding}\n"));
+    for (question, sentence) in answer(measurements) {
+        let lines = textwrap::Options::new(WIDTH)
+            .initial_indent("  ")
+            .subsequent_indent("  ");
+        text.push_str(&format!("{question}\n{}\n\n", textwrap::fill(&sentence, lines)));
     }
     format!(
-        "{text}\n{table}\nerrors are over those of the exact single-token oracle; 95 % bootstrap intervals over heads\n"
+        "{text}{table}\n\nErrors with 20 % of the tokens kept, over those of the exact single-token ranking without protection; means over heads with 95 % \
+         bootstrap intervals.\n"
     )
 }

@@ -1,0 +1,154 @@
+//! The macro `golden::conformance!`: a `#[test]` for every case of the committed suite.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use proc_macro::{Delimiter, TokenStream, TokenTree};
+use serde_json::Value;
+
+/// The manifest of the suite that is committed beside this crate.
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/manifest.json");
+
+/// Turns every case of the golden suite into a `#[test]` named `golden_conformance::FAMILY::CASE`.
+///
+/// `kernel` is a path to a `fn(&golden::Case, &golden::OutputSpec) -> Option<golden::check::Values>` that gives an output,
+/// or `None` for one that it does not compute. `accumulate` is the format it accumulates in, a variant of
+/// `golden::Precision`; F32 without. `families` and `flags` keep the cases that are of one of the families, and that
+/// catch one of the bugs; all of them without.
+///
+/// ```ignore
+/// golden::conformance! { kernel = joint_score, families = ["plain", "grouped"], flags = ["group-mapping"] }
+/// ```
+#[proc_macro]
+pub fn conformance(input: TokenStream) -> TokenStream {
+    match Arguments::parse(input).and_then(|arguments| tests(&arguments)) {
+        Ok(code) => code.parse().expect("the generated tests are Rust"),
+        Err(reason) => format!("compile_error!({reason:?});")
+            .parse()
+            .expect("a string is an error's text"),
+    }
+}
+
+#[derive(Default)]
+struct Arguments {
+    kernel: String,
+    accumulate: String,
+    families: Vec<String>,
+    flags: Vec<String>,
+}
+
+impl Arguments {
+    fn parse(input: TokenStream) -> Result<Self, String> {
+        let mut arguments = Self {
+            accumulate: "F32".to_owned(),
+            ..Self::default()
+        };
+        let tokens: Vec<TokenTree> = input.into_iter().collect();
+        for argument in tokens
+            .split(|token| is(token, ','))
+            .filter(|argument| !argument.is_empty())
+        {
+            let [name, equals, value @ ..] = argument else {
+                return Err("expected `name = value`".to_owned());
+            };
+            if !is(equals, '=') || value.is_empty() {
+                return Err(format!("expected `{name} = value`"));
+            }
+            match name.to_string().as_str() {
+                "kernel" => arguments.kernel = value.iter().cloned().collect::<TokenStream>().to_string(),
+                "accumulate" => arguments.accumulate = value[0].to_string(),
+                "families" => arguments.families = strings(&value[0])?,
+                "flags" => arguments.flags = strings(&value[0])?,
+                other => return Err(format!("{other}: expected kernel, accumulate, families or flags")),
+            }
+        }
+        if arguments.kernel.is_empty() {
+            return Err("expected `kernel = path::to::function`".to_owned());
+        }
+        Ok(arguments)
+    }
+
+    fn wants(&self, family: &str, flags: &[&str]) -> bool {
+        (self.families.is_empty() || self.families.iter().any(|wanted| wanted == family))
+            && (self.flags.is_empty() || self.flags.iter().any(|wanted| flags.contains(&wanted.as_str())))
+    }
+}
+
+fn is(token: &TokenTree, sign: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
+}
+
+/// The strings of `["a", "b"]`.
+fn strings(list: &TokenTree) -> Result<Vec<String>, String> {
+    match list {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => Ok(group
+            .stream()
+            .into_iter()
+            .filter(|token| !is(token, ','))
+            .map(|token| token.to_string().trim_matches('"').to_owned())
+            .collect()),
+        other => Err(format!("{other}: expected a list of strings")),
+    }
+}
+
+fn tests(arguments: &Arguments) -> Result<String, String> {
+    let text = std::fs::read_to_string(MANIFEST).map_err(|error| format!("{MANIFEST}: {error}"))?;
+    let manifest: Value = serde_json::from_str(&text).map_err(|error| format!("{MANIFEST}: {error}"))?;
+    let mut families: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for case in manifest["cases"].as_array().into_iter().flatten() {
+        let (id, family) = (
+            case["id"].as_str().unwrap_or_default(),
+            case["family"].as_str().unwrap_or_default(),
+        );
+        let flags: Vec<&str> = case["flags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if arguments.wants(family, &flags) {
+            families.entry(family).or_default().push(id);
+        }
+    }
+    if families.is_empty() {
+        return Err("no case of the golden suite is of these families and flags".to_owned());
+    }
+    Ok(module(arguments, &families))
+}
+
+fn module(arguments: &Arguments, families: &BTreeMap<&str, Vec<&str>>) -> String {
+    // The manifest is named so that a change of it compiles the tests again.
+    let mut code =
+        format!("#[cfg(test)] mod golden_conformance {{ use super::*; const _: &str = include_str!({MANIFEST:?});");
+    for (family, ids) in families {
+        let _ = write!(code, "mod {} {{ use super::*;", identifier(family));
+        for id in ids {
+            let _ = write!(
+                code,
+                "#[test] fn {}() {{ ::golden::check::assert_committed_case({id:?}, ::golden::Precision::{}, {}); }}",
+                identifier(id.split_once('/').map_or(*id, |(_, name)| name)),
+                arguments.accumulate,
+                arguments.kernel
+            );
+        }
+        code.push('}');
+    }
+    code.push('}');
+    code
+}
+
+/// A name that Rust takes.
+fn identifier(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    format!(
+        "{}{plain}",
+        if plain.starts_with(|c: char| c.is_ascii_digit()) {
+            "of_"
+        } else {
+            ""
+        }
+    )
+}

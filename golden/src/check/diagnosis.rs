@@ -1,0 +1,239 @@
+//! Which known bug would have given these numbers?
+//!
+//! Every mistake of the library is rendered on the same cases. A mistake explains a number that it renders within the
+//! number's tolerance, or within a fiftieth of the number's error; one that explains all numbers of all cases looked at,
+//! the right ones too, is a match. Cases are taken from the cheapest up, failed ones first, and mistakes that are
+//! refuted are not rendered again.
+
+use ndarray::ArrayD;
+
+use super::judge::error_in_bounds;
+use super::{Judge, Values};
+use crate::rendering::{Deviation, Rendering};
+use crate::{Case, Output, Precision};
+
+/// Share of a number's error that a mistake may leave open.
+const UNEXPLAINED: f64 = 0.02;
+
+/// Share of the numbers that a mistake must explain: a kernel may differ from its rendering in a few ties and edges.
+const SHARE: f64 = 0.98;
+
+/// Cases with failures that are looked at, and cases in all.
+const FAILED_CASES: usize = 5;
+const CASES: usize = 12;
+
+/// A mistake of precision errs alike in size: within this factor.
+const ALIKE: f64 = 3.0;
+
+/// What is known of the bug.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Diagnosis {
+    /// Known mistakes that explain the numbers; more than one where the data cannot tell them apart.
+    Matches(Vec<Match>),
+    /// Mistakes of precision whose errors are of the same size, not the same numbers.
+    ErrsLike(Vec<Match>),
+    /// No known mistake explains the numbers; the one that comes nearest, if it explains more than half.
+    Unknown(Option<Match>),
+}
+
+/// A mistake and how much it explains.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Match {
+    /// The mistake.
+    pub deviation: Deviation,
+    /// Share of the numbers it explains, averaged over the outputs, from 0 to 1.
+    pub share: f64,
+}
+
+/// The outputs of a case that a kernel gave, ready to be compared.
+pub struct Evidence<'a> {
+    case: &'a Case,
+    failed: bool,
+    outputs: Vec<Compared<'a>>,
+}
+
+struct Compared<'a> {
+    output: &'a Output,
+    values: &'a Values,
+    tolerance: ArrayD<f64>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The given outputs of the case of `judge`, each with its values in its shape.
+    pub fn new(judge: &Judge<'a>, outputs: &[(&'a Output, &'a Values)]) -> Self {
+        let compared = |&(output, values): &(&'a Output, &'a Values)| Compared {
+            tolerance: judge.tolerance(output, values.stored),
+            output,
+            values,
+        };
+        let outputs: Vec<Compared<'a>> = outputs.iter().map(compared).collect();
+        Self {
+            case: judge.case(),
+            failed: outputs.iter().any(Compared::fails),
+            outputs,
+        }
+    }
+
+    /// Whether any number lies beyond its tolerance.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    fn cost(&self) -> usize {
+        cost(self.case)
+    }
+
+    /// What each output would be with this mistake.
+    fn rendered(&self, deviation: Deviation) -> Vec<ArrayD<f64>> {
+        let rendered = Rendering::plain(Precision::F32).with(deviation);
+        let rendered = rendered.attend(&self.case.problem);
+        self.outputs
+            .iter()
+            .map(|compared| rendered.output(&compared.output.spec))
+            .collect()
+    }
+}
+
+/// Work that a case takes, in multiplications.
+pub(super) fn cost(case: &Case) -> usize {
+    let problem = &case.problem;
+    let pairs = problem.num_query_heads() * problem.query_len() * problem.kv_len();
+    pairs * (problem.head_dim() + problem.value_dim() * case.outputs.len())
+}
+
+impl Compared<'_> {
+    /// (got, expected, tolerance, index) of every number.
+    fn numbers(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        let numbers = self.values.numbers.iter().zip(&self.output.truth).zip(&self.tolerance);
+        numbers.map(|((&got, &expected), &tolerance)| (got, expected, tolerance))
+    }
+
+    fn fails(&self) -> bool {
+        self.numbers()
+            .any(|(got, expected, tolerance)| error_in_bounds(got, expected, tolerance) > 1.0)
+    }
+
+    /// Share of the numbers that `wrong` explains, and how far it is from them on average.
+    fn explained(&self, wrong: &ArrayD<f64>) -> (f64, f64) {
+        let (mut explained, mut distance) = (0.0, 0.0);
+        for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
+            let same = got == wrong || (got.is_nan() && wrong.is_nan());
+            let left = if same {
+                0.0
+            } else {
+                error_in_bounds(got, wrong, tolerance)
+            };
+            let error = error_in_bounds(got, expected, tolerance);
+            let near = left <= 1.0 || (error.is_finite() && left <= UNEXPLAINED * error);
+            explained += f64::from(u8::from(near));
+            distance += left.min(1e6);
+        }
+        let count = self.output.truth.len().max(1) as f64;
+        (explained / count, distance / count)
+    }
+
+    /// Whether the errors of `wrong` are of the size of these.
+    fn errs_alike(&self, wrong: &ArrayD<f64>) -> bool {
+        let (mut ours, mut theirs) = (0.0, 0.0);
+        for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
+            ours += error_in_bounds(got, expected, tolerance).min(1e6).powi(2);
+            theirs += error_in_bounds(wrong, expected, tolerance).min(1e6).powi(2);
+        }
+        let count = self.output.truth.len().max(1) as f64;
+        let (ours, theirs) = ((ours / count).sqrt(), (theirs / count).sqrt());
+        (ours < 1.0 && theirs < 1.0) || (ours <= ALIKE * theirs && theirs <= ALIKE * ours)
+    }
+}
+
+/// A mistake that is not yet refuted.
+struct Suspect {
+    deviation: Deviation,
+    outputs: f64,
+    explained: f64,
+    distance: f64,
+    alike: f64,
+}
+
+impl Suspect {
+    fn share(&self) -> f64 {
+        self.explained / self.outputs.max(1.0)
+    }
+
+    fn hear(&mut self, evidence: &Evidence<'_>) {
+        for (compared, wrong) in evidence.outputs.iter().zip(evidence.rendered(self.deviation)) {
+            let (explained, distance) = compared.explained(&wrong);
+            self.outputs += 1.0;
+            self.explained += explained;
+            self.distance += distance;
+            self.alike += f64::from(u8::from(compared.errs_alike(&wrong)));
+        }
+    }
+
+    fn as_match(&self, share: f64) -> Match {
+        Match {
+            deviation: self.deviation,
+            share,
+        }
+    }
+}
+
+/// Names the bug behind `evidence`, of which at least one case should have failed.
+pub fn diagnose(evidence: &[Evidence<'_>]) -> Diagnosis {
+    let mut suspects: Vec<Suspect> = Deviation::ALL
+        .iter()
+        .map(|&deviation| Suspect {
+            deviation,
+            outputs: 0.0,
+            explained: 0.0,
+            distance: 0.0,
+            alike: 0.0,
+        })
+        .collect();
+    let mut ordered: Vec<&Evidence<'_>> = evidence.iter().collect();
+    ordered.sort_by_key(|evidence| (!evidence.failed, evidence.cost()));
+    let failed = ordered.iter().filter(|evidence| evidence.failed).count();
+    let passed = ordered.split_off(failed);
+    ordered.truncate(FAILED_CASES);
+    let heard = ordered.into_iter().chain(passed).take(CASES);
+    let mut nearest = None;
+    for (round, evidence) in heard.enumerate() {
+        let exists = |suspect: &Suspect| suspect.deviation.exists_in(evidence.case.dtype);
+        let undecided = suspects.iter().filter(|suspect| suspect.share() >= SHARE).count() > 1;
+        if round >= FAILED_CASES.min(failed) && !undecided {
+            break;
+        }
+        suspects.retain(exists);
+        suspects.iter_mut().for_each(|suspect| suspect.hear(evidence));
+        if round == 0 {
+            nearest = suspects
+                .iter()
+                .max_by(|a, b| a.share().total_cmp(&b.share()))
+                .map(|s| s.as_match(s.share()));
+        }
+        suspects.retain(|suspect| suspect.share() > 0.5 || suspect.deviation.is_of_precision());
+    }
+    verdict(suspects, nearest.filter(|nearest| nearest.share > 0.5))
+}
+
+fn verdict(mut suspects: Vec<Suspect>, nearest: Option<Match>) -> Diagnosis {
+    suspects.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+    let matches: Vec<&Suspect> = suspects.iter().filter(|suspect| suspect.share() >= SHARE).collect();
+    if let Some(best) = matches.first() {
+        // Those that lie as near as the best to within the kernel's own rounding.
+        let as_near = |suspect: &&&Suspect| suspect.distance <= best.distance + 0.02 * suspect.outputs;
+        let matches = matches.iter().filter(as_near);
+        return Diagnosis::Matches(matches.map(|suspect| suspect.as_match(suspect.share())).collect());
+    }
+    let mut alike: Vec<Match> = suspects
+        .iter()
+        .filter(|suspect| suspect.deviation.is_of_precision() && suspect.outputs > 0.0)
+        .map(|suspect| suspect.as_match(suspect.alike / suspect.outputs))
+        .filter(|alike| alike.share >= 0.9)
+        .collect();
+    alike.sort_by(|a, b| b.share.total_cmp(&a.share));
+    if alike.is_empty() {
+        Diagnosis::Unknown(nearest)
+    } else {
+        Diagnosis::ErrsLike(alike)
+    }
+}

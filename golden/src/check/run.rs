@@ -1,0 +1,139 @@
+//! Runs a kernel over cases: the one line that a kernel crate writes.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ndarray::ArrayD;
+use obd_core::ProblemError;
+
+use super::diagnosis::Evidence;
+use super::symptom::symptoms;
+use super::{CaseReport, Judge, Report, Values, diagnose};
+use crate::{Case, OutputSpec, Precision, Suite};
+
+/// Judges `kernel` on every case of `suite`; it accumulates in `accumulate`.
+///
+/// The closure gives the values of an output, or `None` for one that the kernel does not compute.
+///
+/// # Errors
+/// [`ProblemError`] where a case is no attention problem; none that [`Suite::read`] hands out.
+///
+/// ```no_run
+/// use golden::{Precision, Suite, check::{self, Values}};
+/// # fn my_kernel(_: &golden::Problem) -> ndarray::ArrayD<f32> { unimplemented!() }
+///
+/// let suite = Suite::read(std::path::Path::new("vectors")).unwrap();
+/// let report = check::run(&suite, Precision::F32, |case, output| {
+///     (output.to_string() == "joint").then(|| Values::from(my_kernel(&case.problem)))
+/// });
+/// assert!(report.as_ref().unwrap().passed(), "{}", report.unwrap());
+/// ```
+pub fn run(
+    suite: &Suite,
+    accumulate: Precision,
+    mut kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
+) -> Result<Report, ProblemError> {
+    let given: Vec<Vec<Option<Values>>> = suite
+        .cases
+        .iter()
+        .map(|case| case.outputs.iter().map(|output| kernel(case, &output.spec)).collect())
+        .collect();
+    let mut cases = Vec::new();
+    let mut evidence = Vec::new();
+    for (case, values) in suite.cases.iter().zip(&given) {
+        let judge = Judge::new(case, accumulate)?;
+        cases.push(judge_case(&judge, values));
+        let whole = case.outputs.iter().zip(values).filter_map(|(output, values)| {
+            let values = values
+                .as_ref()
+                .filter(|values| values.numbers.shape() == output.truth.shape())?;
+            Some((output, values))
+        });
+        evidence.push(Evidence::new(&judge, &whole.collect::<Vec<_>>()));
+    }
+    let failed = cases.iter().any(|case| !case.passed());
+    Ok(Report {
+        version: suite.version.clone(),
+        cases,
+        diagnosis: failed.then(|| diagnose(&evidence)),
+    })
+}
+
+/// Judges the outputs of one case, `values` in the order of the case's outputs.
+pub fn judge_case(judge: &Judge<'_>, values: &[Option<Values>]) -> CaseReport {
+    let case = judge.case();
+    let mut report = CaseReport {
+        id: case.id.clone(),
+        family: case.family.clone(),
+        flags: case.flags.clone(),
+        judgements: Vec::new(),
+        refused: Vec::new(),
+        symptoms: Vec::new(),
+    };
+    for (output, values) in case.outputs.iter().zip(values) {
+        let Some(values) = values else { continue };
+        if values.numbers.shape() != output.truth.shape() {
+            report
+                .refused
+                .push((output.spec.to_string(), misshapen(&values.numbers, &output.truth)));
+            continue;
+        }
+        let judgement = judge.judge(output, values);
+        if !judgement.passed() {
+            let tolerance = judge.tolerance(output, values.stored);
+            let found = symptoms(output, &values.numbers, &tolerance);
+            report
+                .symptoms
+                .extend(found.into_iter().map(|symptom| format!("{}: {symptom}", output.spec)));
+        }
+        report.judgements.push(judgement);
+    }
+    report
+}
+
+fn misshapen(got: &ArrayD<f64>, expected: &ArrayD<f64>) -> String {
+    format!("shape {:?}, expected {:?}", got.shape(), expected.shape())
+}
+
+/// Judges `kernel` on the case named `id` and panics with the report where it fails: the body of a `#[test]`.
+///
+/// # Panics
+/// Where the kernel fails, gives an output of another shape, or the suite holds no such case.
+pub fn assert_case(
+    suite: &Suite,
+    id: &str,
+    accumulate: Precision,
+    kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
+) {
+    let Some(case) = suite.cases.iter().find(|case| case.id == id) else {
+        panic!("the suite holds no case {id}");
+    };
+    let alone = Suite {
+        version: suite.version.clone(),
+        flags: suite.flags.clone(),
+        cases: vec![case.clone()],
+        decode_traces: Vec::new(),
+    };
+    match run(&alone, accumulate, kernel) {
+        Ok(report) => assert!(report.passed() && report.complete(), "\n{report}"),
+        Err(error) => panic!("{id}: {error}"),
+    }
+}
+
+/// [`assert_case`] on the suite that is committed beside this crate, read once a process: what
+/// [`conformance!`](crate::conformance) calls.
+///
+/// # Panics
+/// As [`assert_case`], and where the suite cannot be read.
+pub fn assert_committed_case(
+    id: &str,
+    accumulate: Precision,
+    kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
+) {
+    static COMMITTED: OnceLock<Suite> = OnceLock::new();
+    let suite = COMMITTED.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+        Suite::read(&folder).unwrap_or_else(|error| panic!("{error}"))
+    });
+    assert_case(suite, id, accumulate, kernel);
+}

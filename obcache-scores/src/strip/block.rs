@@ -1,0 +1,341 @@
+//! A block of queries of one head: the unit of work, and of accumulation.
+
+use std::ops::Range;
+
+use aligned_vec::{AVec, avec};
+use ndarray::s;
+use pulp::Simd;
+
+use super::element::Element;
+use super::first::{Contribution, Gap, SUMS};
+use super::packed::{Packed, dot};
+use super::problem::Problem;
+use super::products;
+use super::profile::Clock;
+use super::row::{Others, Row, Weights};
+use super::softmax::{Exponentials, Largest, Meet, Sums};
+use super::sweep::Sweep;
+
+/// Queries whose contributions are summed in the storage's precision before they join the sums of all in 64 bits.
+pub const BLOCK: usize = 128;
+
+/// Queries are padded to a multiple of this, so that a low strip meets the same products as a high one.
+const ROWS: usize = 8;
+
+/// The lanes of every processor divide this many tokens.
+const COLUMNS: usize = 16;
+
+/// What a block yields.
+pub(super) struct BlockSums<T> {
+    /// Tiles that some query of the block sees.
+    pub tiles: Range<usize>,
+    /// Column sums but for the first tokens, shape (tiles, SUMS, TILE).
+    pub sums: Vec<T>,
+    /// What the queries' first tokens contribute.
+    pub firsts: Vec<Contribution>,
+    /// Attention output, shape (queries, value_dim of the packed values).
+    pub output: Vec<T>,
+    /// Shape (queries).
+    pub log_sum_exp: Vec<f64>,
+}
+
+/// A strip of a block: so many queries at a time are kept against all tokens they see.
+struct Strip<'a, 'p, T: Element, S> {
+    simd: S,
+    problem: &'a Problem<'p, T>,
+    packed: &'a Packed<T>,
+    head: usize,
+    queries: Range<usize>,
+    /// Tokens that some query of the strip sees.
+    seen: Range<usize>,
+}
+
+impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
+    fn tiles(&self) -> Range<usize> {
+        tiles::<T>(&self.seen)
+    }
+
+    /// Queries with their padding.
+    fn rows(&self) -> usize {
+        self.queries.len().next_multiple_of(ROWS)
+    }
+
+    /// Tokens of a tile that have to be gone over.
+    fn columns(&self, tile: usize) -> usize {
+        (self.seen.end - tile * T::TILE).next_multiple_of(COLUMNS).min(T::TILE)
+    }
+
+    /// Where the logits of a tile lie.
+    fn place(&self, tile: usize) -> Range<usize> {
+        let size = self.rows() * T::STRIDE;
+        let start = (tile - self.tiles().start) * size;
+        start..start + size
+    }
+}
+
+/// Buffers of one thread.
+pub(super) struct Workspace<T: Element> {
+    /// Queries of a strip at most.
+    height: usize,
+    /// Scaled queries, shape (rows, head_dim).
+    query: AVec<T>,
+    /// Each query's logit of the mean key.
+    offsets: Vec<f64>,
+    /// Logits less that, shape (tiles, rows, STRIDE).
+    logits: AVec<T>,
+    /// Exponentials, later products v·o, of one tile, shape (rows, STRIDE).
+    pairs: AVec<T>,
+    /// Packed outputs, shape (rows, value_dim).
+    outputs: AVec<T>,
+    largest: Vec<Largest<T>>,
+    /// Token and logit of each query's first, none where it sees no token.
+    firsts: Vec<Option<(usize, f64)>>,
+    shifts: Vec<T>,
+    sums: Vec<Sums<T>>,
+    others: Vec<Others>,
+    rows: Vec<Row<T>>,
+    /// Where this thread's time goes.
+    pub clock: Clock,
+}
+
+impl<T: Element> Workspace<T> {
+    /// No buffers yet, for strips of up to `height` queries.
+    pub fn new(height: usize) -> Self {
+        Self {
+            height,
+            query: avec![],
+            offsets: Vec::new(),
+            logits: avec![],
+            pairs: avec![],
+            outputs: avec![],
+            largest: Vec::new(),
+            firsts: Vec::new(),
+            shifts: Vec::new(),
+            sums: Vec::new(),
+            others: Vec::new(),
+            rows: Vec::new(),
+            clock: Clock::start(),
+        }
+    }
+
+    /// Column sums, outputs and log-sum-exps of a block of queries of one head.
+    pub fn block<S: Simd>(
+        &mut self,
+        simd: S,
+        problem: &Problem<T>,
+        packed: &Packed<T>,
+        head: usize,
+        queries: Range<usize>,
+    ) -> BlockSums<T> {
+        let tiles = tiles::<T>(&seen_by(problem, &queries));
+        let mut block = BlockSums {
+            sums: vec![T::default(); tiles.len() * SUMS * T::TILE],
+            tiles,
+            firsts: Vec::with_capacity(queries.len()),
+            output: Vec::with_capacity(queries.len() * packed.value_dim()),
+            log_sum_exp: Vec::with_capacity(queries.len()),
+        };
+        for first in queries.clone().step_by(self.height) {
+            let queries = first..queries.end.min(first + self.height);
+            let seen = seen_by(problem, &queries);
+            let strip = Strip {
+                simd,
+                problem,
+                packed,
+                head,
+                queries,
+                seen,
+            };
+            self.strip(&strip, &mut block);
+        }
+        block
+    }
+
+    fn strip<S: Simd>(&mut self, strip: &Strip<T, S>, block: &mut BlockSums<T>) {
+        self.load(strip);
+        self.clock.was(|profile| &mut profile.rest);
+        for tile in strip.tiles() {
+            self.meet(strip, tile);
+        }
+        self.set_firsts_apart(strip);
+        self.clock.was(|profile| &mut profile.softmax);
+        for tile in strip.tiles() {
+            self.exponentiate(strip, tile);
+        }
+        self.finish(strip, block);
+        self.clock.was(|profile| &mut profile.rest);
+        for tile in strip.tiles() {
+            self.sweep(strip, tile, block);
+        }
+    }
+
+    /// Scales the queries and makes room.
+    fn load<S: Simd>(&mut self, strip: &Strip<T, S>) {
+        let (problem, rows, zero) = (strip.problem, strip.rows(), T::default());
+        self.query.clear();
+        self.offsets.clear();
+        self.query.resize(rows * problem.head_dim(), zero);
+        for (i, scaled) in strip.queries.clone().zip(self.query.chunks_mut(problem.head_dim())) {
+            for (scaled, q) in scaled.iter_mut().zip(problem.query().slice_move(s![strip.head, i, ..])) {
+                *scaled = T::from_f64(q.to_f64() * problem.scale());
+            }
+            let offset = strip.simd.vectorize(|| dot(scaled, &strip.packed.key_mean));
+            self.offsets.push(offset);
+        }
+        self.logits.resize(strip.tiles().len() * rows * T::STRIDE, zero);
+        self.pairs.resize(rows * T::STRIDE, zero);
+        self.outputs.clear();
+        self.outputs.resize(rows * strip.packed.value_dim(), zero);
+        self.largest.clear();
+        self.largest.resize(strip.queries.len(), Largest::default());
+    }
+
+    /// Logits of one tile, hidden where they are not seen, and the two largest so far.
+    fn meet<S: Simd>(&mut self, strip: &Strip<T, S>, tile: usize) {
+        let (problem, columns) = (strip.problem, strip.columns(tile));
+        let logits = &mut self.logits[strip.place(tile)];
+        let keys = &strip.packed.keys[tile * T::TILE * problem.head_dim()..];
+        self.clock.was(|profile| &mut profile.softmax);
+        products::pairs(logits, columns, keys, &self.query, problem.head_dim());
+        self.clock.was(|profile| &mut profile.products);
+        for (logits, i) in logits.chunks_mut(T::STRIDE).zip(strip.queries.clone()) {
+            let seen = problem.visible(i);
+            let within = |token: usize| token.saturating_sub(tile * T::TILE).min(columns);
+            logits[..within(seen.start)].fill(T::HIDDEN);
+            logits[within(seen.end)..columns].fill(T::HIDDEN);
+        }
+        let largest = &mut self.largest;
+        strip.simd.vectorize(Meet {
+            logits,
+            columns,
+            tile,
+            largest,
+        });
+    }
+
+    /// Takes the first token of each query out of its logits; the others are measured from the next, or from the sink.
+    fn set_firsts_apart<S: Simd>(&mut self, strip: &Strip<T, S>) {
+        let hidden = T::HIDDEN.to_f64() / 2.0;
+        self.firsts.clear();
+        self.shifts.clear();
+        self.others.clear();
+        for (row, (largest, offset)) in self.largest.iter().zip(&self.offsets).enumerate() {
+            let two = largest.two();
+            let [first, second] = two.map(T::to_f64);
+            let mut logits = None;
+            if first > hidden {
+                let logits_of_row = &mut self.logits[strip.place(largest.tile)][row * T::STRIDE..][..T::TILE];
+                logits = logits_of_row
+                    .iter_mut()
+                    .enumerate()
+                    .find(|(_, logit)| **logit == two[0]);
+            }
+            let token = logits.map(|(column, logit)| {
+                *logit = T::HIDDEN;
+                (largest.tile * T::TILE + column, first)
+            });
+            let sink = strip
+                .problem
+                .sink(strip.head)
+                .map_or(T::HIDDEN.to_f64(), |sink| sink - offset);
+            let highest = second.max(sink);
+            let shift = if highest > hidden {
+                highest
+            } else {
+                token.map_or(0.0, |(_, logit)| logit)
+            };
+            // Rounded, so that the vectors measure from the same number.
+            let shift = T::from_f64(shift);
+            self.firsts.push(token);
+            self.shifts.push(shift);
+            self.others.push(Others {
+                shift: shift.to_f64(),
+                sum: 0.0,
+                moment: 0.0,
+            });
+        }
+        self.sums.clear();
+        self.sums.resize(self.shifts.len(), Sums::default());
+    }
+
+    /// Exponentials of one tile, their sums, and their part of the outputs.
+    fn exponentiate<S: Simd>(&mut self, strip: &Strip<T, S>, tile: usize) {
+        let (columns, value_dim) = (strip.columns(tile), strip.packed.value_dim());
+        strip.simd.vectorize(Exponentials {
+            logits: &self.logits[strip.place(tile)],
+            exponentials: &mut self.pairs,
+            columns,
+            shifts: &self.shifts,
+            sums: &mut self.sums,
+        });
+        for (others, sums) in self.others.iter_mut().zip(&self.sums) {
+            others.sum += sums.sum.to_f64();
+            others.moment += sums.moment.to_f64();
+        }
+        let values = &strip.packed.values[tile * T::TILE * value_dim..];
+        self.clock.was(|profile| &mut profile.softmax);
+        products::outputs(&mut self.outputs, values, &self.pairs, columns, value_dim);
+        self.clock.was(|profile| &mut profile.products);
+    }
+
+    /// Outputs and log-sum-exps, what the sweep needs of each query, and what the first tokens contribute.
+    fn finish<S: Simd>(&mut self, strip: &Strip<T, S>, block: &mut BlockSums<T>) {
+        let (packed, value_dim) = (strip.packed, strip.packed.value_dim());
+        let sink = strip.problem.sink(strip.head);
+        self.rows.clear();
+        for (row, output) in self.outputs.chunks_mut(value_dim).take(strip.queries.len()).enumerate() {
+            let Some((token, logit)) = self.firsts[row] else {
+                self.rows.push(Row::default());
+                block.output.extend(vec![T::default(); value_dim]);
+                block.log_sum_exp.push(sink.unwrap_or(f64::NEG_INFINITY));
+                continue;
+            };
+            let value = &packed.values[token * value_dim..][..value_dim];
+            let weights = Weights::new(logit, self.others[row], self.offsets[row], sink);
+            let plain = &mut block.output;
+            let gap = strip
+                .simd
+                .vectorize(|| Gap::new(value, &weights, output, plain, packed));
+            self.rows.push(Row::new(&weights, &gap));
+            let sums = gap.contributions(&weights, logit);
+            block.firsts.push(Contribution { token, sums });
+            block.log_sum_exp.push(weights.log_sum_exp);
+        }
+    }
+
+    /// Column sums of one tile.
+    fn sweep<S: Simd>(&mut self, strip: &Strip<T, S>, tile: usize, block: &mut BlockSums<T>) {
+        let (packed, columns, value_dim) = (strip.packed, strip.columns(tile), strip.packed.value_dim());
+        let channels = &packed.value_channels[tile * T::TILE * value_dim..];
+        products::pairs(&mut self.pairs, columns, channels, &self.outputs, value_dim);
+        self.clock.was(|profile| &mut profile.products);
+        strip.simd.vectorize(Sweep {
+            logits: &self.logits[strip.place(tile)],
+            products: &self.pairs,
+            columns,
+            rows: &self.rows,
+            norms: &packed.norms[tile * T::TILE..][..T::TILE],
+            halves: &packed.halves[tile * T::TILE..][..T::TILE],
+            values: &packed.values[tile * T::TILE * value_dim..][..T::TILE * value_dim],
+            outputs: &self.outputs[..self.rows.len() * value_dim],
+            sums: &mut block.sums[(tile - block.tiles.start) * SUMS * T::TILE..][..SUMS * T::TILE],
+        });
+        self.clock.was(|profile| &mut profile.sweep);
+    }
+}
+
+/// Tokens that some of the queries see.
+fn seen_by<T: Element>(problem: &Problem<T>, queries: &Range<usize>) -> Range<usize> {
+    let seen = || {
+        queries
+            .clone()
+            .map(|i| problem.visible(i))
+            .filter(|seen| !seen.is_empty())
+    };
+    let start = seen().map(|seen| seen.start).min().unwrap_or(0);
+    start..seen().map(|seen| seen.end).max().unwrap_or(0)
+}
+
+fn tiles<T: Element>(seen: &Range<usize>) -> Range<usize> {
+    seen.start / T::TILE..seen.end.div_ceil(T::TILE)
+}

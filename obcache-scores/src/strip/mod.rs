@@ -1,0 +1,50 @@
+//! The strip engine: output, every score and every exact perturbation of long caches, without n² memory.
+//!
+//! The trace-based scores keep one number for every pair of query and token and are the readable definition; this
+//! engine yields the same column sums for heads of 8 thousand to 128 thousand tokens. [`Problem`] is checked once at
+//! the door, [`Engine::run`] cannot fail, and [`Saliencies`] holds what it yields. This module alone runs attention
+//! in this crate.
+//!
+//! ```
+//! use ndarray::array;
+//! use obcache_scores::Score;
+//! use obcache_scores::strip::{Engine, Problem};
+//!
+//! // Logits ln 1, ln 2, ln 5: weights 1/8, 2/8, 5/8 on values 8, 4, 0.
+//! let (query, key, value) = (array![[1.0]], array![[0.0], [2f64.ln()], [5f64.ln()]], array![[8.0], [4.0], [0.0]]);
+//! let problem = Problem::one_head(query.view(), key.view(), value.view()).unwrap();
+//! let saliencies = &Engine::new().run(&problem)[0];
+//! assert!((saliencies.output[[0, 0]] - 2.0).abs() < 1e-12);
+//! // Evicting the first token moves the output to (2·4 + 5·0) / 7.
+//! assert!((saliencies.score(Score::Removal)[0] - (2f64 - 8.0 / 7.0).powi(2)).abs() < 1e-12);
+//! ```
+
+mod block;
+mod element;
+mod engine;
+mod exp;
+mod first;
+mod lanes;
+mod packed;
+mod parallel;
+#[cfg(test)]
+mod paths;
+mod problem;
+mod products;
+mod profile;
+#[cfg(test)]
+mod reference;
+mod row;
+mod saliencies;
+mod softmax;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+pub use block::BLOCK;
+pub use element::Element;
+pub use engine::Engine;
+pub use problem::Problem;
+pub use profile::Profile;
+pub use saliencies::Saliencies;

@@ -1,0 +1,103 @@
+//! One query at a time through the trace-based scores: slow, and what the fast engine will stand in for.
+
+use ndarray::{Array1, Array2, Axis, s};
+use obd_core::{AttentionTrace, Head, Perturbation};
+
+use super::{Element, Problem, Saliencies};
+use crate::{Score, exact};
+
+/// Output and column sums of one query head.
+pub(super) fn saliencies<T: Element>(problem: &Problem<T>, head: usize) -> Saliencies<T> {
+    let (queries, tokens) = (problem.queries(), problem.kv_len());
+    let zeros = || Array1::zeros(tokens);
+    let mut saliencies = Saliencies {
+        output: Array2::default((queries.len(), problem.value_dim())),
+        log_sum_exp: Array1::from_elem(queries.len(), problem.sink(head).unwrap_or(f64::NEG_INFINITY)),
+        weight: zeros(),
+        value: zeros(),
+        value_one_norm: zeros(),
+        key: zeros(),
+        joint: zeros(),
+        joint_no_cross: zeros(),
+        key_lse: zeros(),
+        joint_lse: zeros(),
+        key_mean: zeros(),
+        joint_mean: zeros(),
+        removal: zeros(),
+        key_zeroing: zeros(),
+        joint_zeroing: zeros(),
+    };
+    for (row, i) in queries.enumerate() {
+        let seen = problem.visible(i);
+        if let Some(alone) = alone(problem, head, i) {
+            let trace = attend(&alone);
+            saliencies
+                .output
+                .row_mut(row)
+                .assign(&trace.output.row(0).map(|&o| T::from_f64(o)));
+            saliencies.log_sum_exp[row] = trace.log_sum_exp[0];
+            for score in Score::ALL {
+                let sums = sums_of(&mut saliencies, score).slice_mut(s![seen.clone()]);
+                add(sums, &score.contributions(&alone, &trace));
+            }
+            let key_zeroing = exact::contributions(Perturbation::KeyZeroing, &alone, &trace);
+            add(saliencies.key_zeroing.slice_mut(s![seen.clone()]), &key_zeroing);
+            let joint_zeroing = exact::contributions(Perturbation::JointZeroing, &alone, &trace);
+            add(saliencies.joint_zeroing.slice_mut(s![seen]), &joint_zeroing);
+        }
+    }
+    saliencies
+}
+
+fn add(mut sums: ndarray::ArrayViewMut1<f64>, contributions: &Array2<f64>) {
+    sums += &contributions.row(0);
+}
+
+fn sums_of<T>(saliencies: &mut Saliencies<T>, score: Score) -> &mut Array1<f64> {
+    match score {
+        Score::Weight => &mut saliencies.weight,
+        Score::Value => &mut saliencies.value,
+        Score::ValueOneNorm => &mut saliencies.value_one_norm,
+        Score::Key => &mut saliencies.key,
+        Score::Joint => &mut saliencies.joint,
+        Score::JointNoCross => &mut saliencies.joint_no_cross,
+        Score::KeyLse => &mut saliencies.key_lse,
+        Score::JointLse => &mut saliencies.joint_lse,
+        Score::KeyMean => &mut saliencies.key_mean,
+        Score::JointMean => &mut saliencies.joint_mean,
+        Score::Removal => &mut saliencies.removal,
+    }
+}
+
+/// The problem of one query: itself and the tokens it sees. `None` where it sees none.
+fn alone<T: Element>(problem: &Problem<T>, head: usize, i: usize) -> Option<Head> {
+    let seen = problem.visible(i);
+    let lift = |rows: ndarray::ArrayView2<T>| rows.map(|element| element.to_f64());
+    let query = lift(problem.query().slice(s![head, i..i + 1, ..]));
+    let (key, value) = (problem.key(), problem.value());
+    let alone = Head::new(
+        query,
+        lift(key.slice(s![seen.clone(), ..])),
+        lift(value.slice(s![seen, ..])),
+    );
+    let alone = alone.ok()?.with_scale(problem.scale()).ok()?;
+    match problem.sink(head) {
+        Some(sink) => alone.with_sink(sink).ok(),
+        None => Some(alone),
+    }
+}
+
+/// Attention of one query over all its tokens.
+fn attend(head: &Head) -> AttentionTrace {
+    let logits = head.query().dot(&head.key().t()) * head.scale();
+    let maximum = logits.fold(head.sink().unwrap_or(f64::NEG_INFINITY), |maximum, &z| z.max(maximum));
+    let exponentials = logits.mapv(|z| (z - maximum).exp());
+    let sum = exponentials.sum_axis(Axis(1)) + head.sink().map_or(0.0, |sink| (sink - maximum).exp());
+    let weights = exponentials / sum[0];
+    AttentionTrace {
+        output: weights.dot(head.value()),
+        log_sum_exp: sum.mapv(|sum| maximum + sum.ln()),
+        logits,
+        weights,
+    }
+}

@@ -1,0 +1,133 @@
+//! One query after its softmax: its weights, and what the sweep needs to know of it.
+//!
+//! The token of the largest logit, the *first*, is the only one whose weight can pass 1/2. It is left out of the
+//! softmax's exponentials and of the products and set apart in `first.rs`, so that 1 - a is never subtracted where a
+//! nears 1 (C12). The others are measured from the largest logit among themselves, so that the output without the first
+//! stands even where their weights underflow.
+
+use super::element::Element;
+use super::first::Gap;
+
+/// Softmax of a query's tokens but for the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others {
+    /// The stored logit that exponents are measured from: the largest of theirs and of the sink.
+    pub shift: f64,
+    /// Sum of e^x.
+    pub sum: f64,
+    /// Sum of x e^x.
+    pub moment: f64,
+}
+
+/// The weights of a query.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights {
+    pub others: Others,
+    /// What the stored logits lack: the query's logit of the mean key.
+    pub offset: f64,
+    /// Sum of e^x of the others and the sink.
+    pub total: f64,
+    /// Weight of the first token.
+    pub first: f64,
+    /// What it leaves to the others and the sink.
+    pub rest: f64,
+    /// Weight of a token with x = 0.
+    pub unit: f64,
+    /// Log of the first token's weight.
+    pub log_first: f64,
+    pub log_sum_exp: f64,
+    /// Weighted mean of x over the visible tokens.
+    pub mean: f64,
+    /// The first token's logit above the mean.
+    pub first_above_mean: f64,
+}
+
+impl Weights {
+    /// From the first token's stored logit and the others.
+    pub fn new(first_logit: f64, others: Others, offset: f64, sink: Option<f64>) -> Self {
+        let total = others.sum + sink.map_or(0.0, |sink| (sink - offset - others.shift).exp());
+        let top = first_logit.max(others.shift);
+        let (of_first, of_others) = ((first_logit - top).exp(), (others.shift - top).exp());
+        let sum = of_first + total * of_others;
+        let log_sum = if of_first == 1.0 {
+            (total * of_others).ln_1p()
+        } else {
+            sum.ln()
+        };
+        let (first, unit) = (of_first / sum, of_others / sum);
+        let visible = first + others.sum * unit;
+        let lead = first_logit - others.shift;
+        Self {
+            others,
+            offset,
+            total,
+            first,
+            rest: total * unit,
+            unit,
+            log_first: first_logit - top - log_sum,
+            log_sum_exp: top + log_sum + offset,
+            mean: (first * lead + others.moment * unit) / visible,
+            first_above_mean: unit * (lead * others.sum - others.moment) / visible,
+        }
+    }
+}
+
+/// What the sweep needs of a query. Logits enter as x, measured from the others' shift.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<T> {
+    /// What is subtracted from a stored logit to give x.
+    pub shift: T,
+    /// Weight of a token with x = 0.
+    pub unit_weight: T,
+    /// ‖o - mean value‖².
+    pub norm: T,
+    /// ½‖o - mean‖² + mean·(o - mean).
+    pub half: T,
+    /// What is added to x to give the logit, the log of the weight, and the logit above the mean.
+    pub levels: [T; 3],
+    /// e^-lse, the weight of a token over its e^logit, and what it is measured in: 1, or e^lse where that is less.
+    pub zeroed: T,
+    pub scale: T,
+    /// Squared scale, twice scale times `zeroed`, and `zeroed`² ‖o‖².
+    pub joint: [T; 3],
+}
+
+impl<T: Element> Default for Row<T> {
+    /// A query that sees nothing.
+    fn default() -> Self {
+        let zero = T::default();
+        Self {
+            shift: zero,
+            unit_weight: zero,
+            norm: zero,
+            half: zero,
+            levels: [zero; 3],
+            zeroed: zero,
+            scale: T::UNIT,
+            joint: [zero; 3],
+        }
+    }
+}
+
+impl<T: Element> Row<T> {
+    /// From a query's weights and its output.
+    pub fn new(weights: &Weights, gap: &Gap) -> Self {
+        let lse = weights.log_sum_exp;
+        let (zeroed, scale) = if lse >= 0.0 {
+            ((-lse).exp(), 1.0)
+        } else {
+            (1.0, lse.exp())
+        };
+        let logit = weights.others.shift + weights.offset;
+        Self {
+            shift: T::from_f64(weights.others.shift),
+            unit_weight: T::from_f64(weights.unit),
+            norm: T::from_f64(gap.packed_norm),
+            half: T::from_f64(0.5 * gap.packed_norm + gap.along_mean),
+            levels: [logit, logit - lse, -weights.mean].map(T::from_f64),
+            zeroed: T::from_f64(zeroed),
+            scale: T::from_f64(scale),
+            joint: [scale * scale, 2.0 * scale * zeroed, zeroed * zeroed * gap.output_norm].map(T::from_f64),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What the engine yields for one query head.
+
+use ndarray::{Array1, Array2};
+use obd_core::Perturbation;
+
+use crate::Score;
+
+/// Attention output and every column sum of one query head, over the queries of the problem's window.
+///
+/// Each sum has shape (kv_len), in 64 bits for either storage, and is 0 for a token that no query of the window sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saliencies<T> {
+    /// Attention output o of the window's queries, shape (window_len, value_dim); 0 for a query that sees no token.
+    pub output: Array2<T>,
+    /// Log of the softmax denominator, natural base, sink included, shape (window_len); `-inf` for a query that sees
+    /// neither token nor sink.
+    pub log_sum_exp: Array1<f64>,
+    /// [`Score::Weight`].
+    pub weight: Array1<f64>,
+    /// [`Score::Value`], also the exact error of value zeroing.
+    pub value: Array1<f64>,
+    /// [`Score::ValueOneNorm`].
+    pub value_one_norm: Array1<f64>,
+    /// [`Score::Key`].
+    pub key: Array1<f64>,
+    /// [`Score::Joint`].
+    pub joint: Array1<f64>,
+    /// [`Score::JointNoCross`].
+    pub joint_no_cross: Array1<f64>,
+    /// [`Score::KeyLse`].
+    pub key_lse: Array1<f64>,
+    /// [`Score::JointLse`].
+    pub joint_lse: Array1<f64>,
+    /// [`Score::KeyMean`].
+    pub key_mean: Array1<f64>,
+    /// [`Score::JointMean`].
+    pub joint_mean: Array1<f64>,
+    /// [`Score::Removal`], the exact error of evicting the token.
+    pub removal: Array1<f64>,
+    /// Exact error of setting the token's key to 0.
+    pub key_zeroing: Array1<f64>,
+    /// Exact error of setting the token's key and value to 0.
+    pub joint_zeroing: Array1<f64>,
+}
+
+impl<T> Saliencies<T> {
+    /// The sums of one score, shape (kv_len).
+    pub fn score(&self, score: Score) -> &Array1<f64> {
+        match score {
+            Score::Weight => &self.weight,
+            Score::Value => &self.value,
+            Score::ValueOneNorm => &self.value_one_norm,
+            Score::Key => &self.key,
+            Score::Joint => &self.joint,
+            Score::JointNoCross => &self.joint_no_cross,
+            Score::KeyLse => &self.key_lse,
+            Score::JointLse => &self.joint_lse,
+            Score::KeyMean => &self.key_mean,
+            Score::JointMean => &self.joint_mean,
+            Score::Removal => &self.removal,
+        }
+    }
+
+    /// The exact error of a perturbation of each token alone, shape (kv_len).
+    pub fn exact(&self, perturbation: Perturbation) -> &Array1<f64> {
+        match perturbation {
+            Perturbation::Removal => &self.removal,
+            Perturbation::KeyZeroing => &self.key_zeroing,
+            Perturbation::ValueZeroing => &self.value,
+            Perturbation::JointZeroing => &self.joint_zeroing,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One sweep over a tile turns logits and products v·o into every column sum.
+//!
+//! With x the stored logit above the row's shift, a = e^x times the row's unit weight, and everything centred:
+//!
+//! ```text
+//! D = ‖v - o‖² = ‖v‖² + ‖o‖² - 2 v·o        C = v·(v - o) = D/2 + (‖v‖²/2 + mean·v) - (‖o‖²/2 + mean·o)
+//! key      a² f² D, cross  a² f C           f = x + level, for the three reference levels
+//! removal  (a / rest)² D                    rest = 1 - a
+//! key zeroing    ((b - a) / (rest + b))² D                       b = e^-lse: the weight over that at logit 0 is a row's
+//! joint zeroing  (a² D + 2 a b o·(v - o) + b² ‖o‖²) / (rest + b)²      own number, so that neither needs an exponential
+//! ```
+//! b and 1 are scaled by e^lse where lse < 0, so that neither overflows. D cancels where v is close to o: where it is
+//! less than a part of ‖v‖² + ‖o‖² it is taken from the differences instead, channel by channel.
+
+use pulp::{Simd, WithSimd};
+
+use super::element::Element;
+use super::first::SUMS;
+use super::lanes::Vector;
+use super::row::Row;
+
+/// Below this part of ‖v‖² + ‖o‖², ‖v - o‖² is recomputed. The expansion is off by at most about (value_dim + 4) u
+/// (‖v‖² + ‖o‖²), hence relatively by 4 (value_dim + 4) u at worst.
+const CANCELLED: f64 = 1.0 / 4.0;
+
+/// One tile of pairs against the block's column sums.
+pub(super) struct Sweep<'a, T> {
+    /// Stored logits, shape (rows, STRIDE).
+    pub logits: &'a [T],
+    /// v·o, shape (rows, STRIDE).
+    pub products: &'a [T],
+    /// Tokens of the tile to go over.
+    pub columns: usize,
+    pub rows: &'a [Row<T>],
+    /// Of the tile's tokens.
+    pub norms: &'a [T],
+    pub halves: &'a [T],
+    /// Packed values, shape (TILE, value_dim), and packed outputs, shape (rows, value_dim), for what cancels.
+    pub values: &'a [T],
+    pub outputs: &'a [T],
+    /// Shape (SUMS, TILE).
+    pub sums: &'a mut [T],
+}
+
+impl<T: Element> WithSimd for Sweep<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for column in (0..self.columns).step_by(Vector::<T, S>::LANES) {
+            let (sums, least) = self.column::<S, false>(simd, column);
+            let sums = if least.least() < T::default() {
+                self.column::<S, true>(simd, column).0
+            } else {
+                sums
+            };
+            for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums) {
+                sum.store(&mut all[column..]);
+            }
+        }
+    }
+}
+
+impl<T: Element> Sweep<'_, T> {
+    /// Sums of a vector of tokens from `column` on, on top of those there are, and the least margin by which ‖v - o‖²
+    /// stood above cancellation. `CAREFUL` recomputes what cancelled.
+    #[inline(always)]
+    fn column<S: Simd, const CAREFUL: bool>(&self, simd: S, column: usize) -> ([Vector<T, S>; SUMS], Vector<T, S>) {
+        let at = |numbers: &[T]| Vector::load(simd, &numbers[column..]);
+        let splat = |number: T| Vector::splat(simd, number);
+        let [zero, one] = [T::default(), T::UNIT].map(splat);
+        let [minus_two, half, cancelled] = [-2.0, 0.5, CANCELLED].map(|number| splat(T::from_f64(number)));
+        let hidden = splat(T::from_f64(T::HIDDEN.to_f64() / 2.0));
+        let (norm, own_half) = (at(self.norms), at(self.halves));
+        let mut sums = [zero; SUMS];
+        for (sum, all) in sums.iter_mut().zip(self.sums.chunks(T::TILE)) {
+            *sum = at(all);
+        }
+        let mut least = one;
+        let pairs = self.logits.chunks(T::STRIDE).zip(self.products.chunks(T::STRIDE));
+        for ((index, row), (logits, products)) in self.rows.iter().enumerate().zip(pairs) {
+            let z = at(logits);
+            let x = z - splat(row.shift);
+            let a = x.exp() * splat(row.unit_weight);
+            let seen = z.above(hidden);
+
+            let both = norm + splat(row.norm);
+            let mut distance = at(products).mul_add(minus_two, both);
+            let margin = both.mul_from(cancelled, distance);
+            if CAREFUL {
+                self.recompute((index, column), &mut distance, margin);
+            } else {
+                least = least.min(margin.where_or(seen, one));
+            }
+            let halves = own_half - splat(row.half);
+            let along_value = distance.mul_add(half, halves);
+            let along_output = distance.mul_from(half, halves);
+
+            let square = a * a;
+            let far = square * distance;
+            let along = square * along_value;
+            sums[0] = sums[0] + a;
+            sums[1] = sums[1] + square;
+            for (level, &reference) in row.levels.iter().enumerate() {
+                let f = x + splat(reference);
+                sums[2 + 2 * level] = f.mul_add(f * far, sums[2 + 2 * level]);
+                sums[3 + 2 * level] = f.mul_add(along, sums[3 + 2 * level]);
+            }
+
+            // One division for both 1 / rest and 1 / (rest + b).
+            let (zeroed, scale) = (splat(row.zeroed), splat(row.scale));
+            let rest = one - a;
+            let with_zeroed = rest.mul_add(scale, zeroed);
+            let inverse = one / (rest * with_zeroed);
+            let odds = a * (with_zeroed * inverse);
+            // A token that is not seen has weight 0, but would gain some.
+            let share = (rest * inverse).where_or(seen, zero);
+            let gain = a.mul_from(scale, zeroed) * share;
+            sums[8] = (odds * odds).mul_add(distance, sums[8]);
+            sums[9] = (gain * gain).mul_add(distance, sums[9]);
+            let [squared_scale, twice, own] = row.joint.map(splat);
+            let joint = (a * along_output).mul_add(twice, far.mul_add(squared_scale, own));
+            sums[10] = (share * share).mul_add(joint, sums[10]);
+        }
+        (sums, least)
+    }
+
+    /// Takes `distance` from the differences in the lanes whose margin is below 0.
+    #[inline(never)]
+    fn recompute<S: Simd>(&self, (row, column): (usize, usize), distance: &mut Vector<T, S>, mut margin: Vector<T, S>) {
+        let channels = self.outputs.len() / self.rows.len();
+        let output = &self.outputs[row * channels..][..channels];
+        for (lane, (distance, margin)) in distance.lanes().iter_mut().zip(margin.lanes()).enumerate() {
+            if *margin < T::default() {
+                *distance = squared_distance(output, &self.values[(column + lane) * channels..][..channels]);
+            }
+        }
+    }
+}
+
+/// ‖v - o‖² from the differences, in a fixed order of 16 partial sums.
+fn squared_distance<T: Element>(output: &[T], value: &[T]) -> T {
+    let mut sums = [0.0; 16];
+    for (output, value) in output.chunks(16).zip(value.chunks(16)) {
+        for ((sum, o), v) in sums.iter_mut().zip(output).zip(value) {
+            let gap = v.to_f64() - o.to_f64();
+            *sum += gap * gap;
+        }
+    }
+    T::from_f64(sums.iter().sum())
+}

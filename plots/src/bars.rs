@@ -1,0 +1,108 @@
+//! Bars that are divided into shares.
+
+use plotters::prelude::*;
+
+use crate::canvas::{Area, FONT, category, drawing, figure};
+use crate::{Figure, PlotError};
+
+/// One bar: a name and the sizes of its parts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// What stands before it.
+    pub name: String,
+    /// Sizes of its parts, in the order of the legend.
+    pub parts: Vec<f64>,
+}
+
+/// Bars from above down, their parts side by side from 0, with a legend of the parts' names.
+///
+/// # Errors
+/// [`PlotError::Empty`] where no bar has a part above 0.
+pub fn stacked_bars(
+    title: &str,
+    caption: &str,
+    x_label: &str,
+    parts: &[&str],
+    bars: &[Bar],
+) -> Result<Figure, PlotError> {
+    let lengths = bars.iter().map(|bar| bar.parts.iter().sum::<f64>());
+    let longest = lengths.fold(0.0, f64::max);
+    if longest <= 0.0 {
+        return Err(PlotError::Empty(title.to_owned()));
+    }
+    let height = 130 + 44 * bars.len() as u32;
+    figure(title, caption, (1, 1), (820, height), |_, area| {
+        draw(area, longest, x_label, parts, bars)
+    })
+}
+
+fn draw(area: &Area, longest: f64, x_label: &str, parts: &[&str], bars: &[Bar]) -> Result<(), PlotError> {
+    let rows = bars.len() as f64;
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .x_label_area_size(42)
+        .y_label_area_size(190)
+        // A row more at the top, for the legend.
+        .build_cartesian_2d(0.0..longest * 1.02, -rows..1.1)
+        .map_err(drawing)?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .label_style((FONT, 12))
+        .x_desc(x_label)
+        .draw()
+        .map_err(drawing)?;
+    for (place, part) in parts.iter().enumerate() {
+        let colour = category(place);
+        let boxes = bars.iter().enumerate().map(|(row, bar)| {
+            let start: f64 = bar.parts[..place].iter().sum();
+            let top = -(row as f64) - 0.15;
+            Rectangle::new([(start, top), (start + bar.parts[place], top - 0.7)], colour.filled())
+        });
+        chart
+            .draw_series(boxes)
+            .map_err(drawing)?
+            .label(*part)
+            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
+    }
+    for (row, bar) in bars.iter().enumerate() {
+        let (x, y) = chart.backend_coord(&(0.0, -(row as f64) - 0.5));
+        let style = (FONT, 13).into_font().into_text_style(area);
+        let style = style.pos(plotters::style::text_anchor::Pos::new(
+            plotters::style::text_anchor::HPos::Right,
+            plotters::style::text_anchor::VPos::Center,
+        ));
+        let (left, top) = area.get_base_pixel();
+        area.draw_text(&bar.name, &style, (x - left - 8, y - top))
+            .map_err(drawing)?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.85))
+        .label_font((FONT, 12))
+        .draw()
+        .map_err(drawing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_and_parts_are_named() {
+        let bar = |parts: [f64; 2]| Bar {
+            name: "a run".to_owned(),
+            parts: parts.to_vec(),
+        };
+        let figure = stacked_bars("Bars", "", "share", &["products", "sweep"], &[bar([0.7, 0.2])]).unwrap();
+        for text in ["a run", "products", "sweep", "share"] {
+            assert!(figure.svg().contains(text), "{text}");
+        }
+        let empty = stacked_bars("Bars", "", "", &["a", "b"], &[bar([0.0, 0.0])]);
+        assert_eq!(empty, Err(PlotError::Empty("Bars".to_owned())));
+    }
+}

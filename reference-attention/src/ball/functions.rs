@@ -1,0 +1,80 @@
+//! Exponential, logarithm and hyperbolic tangent of a ball.
+
+use super::Ball;
+use super::lossless::{upper, upper_product};
+use crate::Scalar;
+
+/// ln 2 to three floats' worth of bits, of which the third is the radius.
+const LN_2: Ball = Ball {
+    high: std::f64::consts::LN_2,
+    low: 2.319_046_813_846_299_6e-17,
+    radius: 5.8e-34,
+};
+
+impl Scalar for Ball {
+    fn from_f64(value: f64) -> Self {
+        Self::exact(value)
+    }
+
+    fn to_f64(&self) -> f64 {
+        self.high
+    }
+
+    /// `x = k ln 2 + 16 r`, `e^x = 2^k (e^r)^16`, with e^r from 14 terms of its series and their remainder.
+    ///
+    /// Below -700 all that is said is that the result is tiny.
+    fn exp(&self) -> Self {
+        if self.high == f64::NEG_INFINITY {
+            return Self::ZERO;
+        }
+        let largest = self.high + self.radius;
+        if largest < -700.0 {
+            return Self::ZERO.widened(1e-300);
+        }
+        if self.radius > 1.0 || self.high < -700.0 || largest > 709.0 {
+            return Self::UNKNOWN;
+        }
+        let k = (self.high * std::f64::consts::LOG2_E).round();
+        let r = (*self - LN_2 * Self::exact(k)) * Self::exact(0.0625);
+        // 14! e^r = 14!/14! r^14 + 14!/13! r^13 + ... + 14!/0!, whose coefficients are whole numbers below 2^53.
+        let (mut coefficient, mut series) = (1.0, Self::ONE);
+        for n in (1..=14).rev() {
+            coefficient *= f64::from(n);
+            series = series * r + Self::exact(coefficient);
+        }
+        let mut power = (series / Self::exact(coefficient)).widened(remainder_of_exp(r.magnitude()));
+        for _ in 0..4 {
+            power = power * power;
+        }
+        power * Self::power_of_two(k as i64)
+    }
+
+    /// One step of Newton from the float's logarithm y: with `t = x e^-y - 1`, `ln x = y + t - t²/2` to within |t|³.
+    fn ln(&self) -> Self {
+        if self.radius.is_infinite() || self.distance_from_zero() <= 0.0 || self.high <= 0.0 {
+            return Self::UNKNOWN;
+        }
+        let y = Self::exact(libm::log(self.high));
+        let t = *self * (-y).exp() - Self::ONE;
+        let size = t.magnitude();
+        if size > 0.1 || size.is_nan() {
+            return Self::UNKNOWN;
+        }
+        (y + (t - t * t * Self::exact(0.5))).widened(upper_product(size, upper_product(size, size)))
+    }
+
+    /// `(e^2x - 1) / (e^2x + 1)`.
+    fn tanh(&self) -> Self {
+        let square = (*self + *self).exp();
+        (square - Self::ONE) / (square + Self::ONE)
+    }
+}
+
+/// A bound of what 14 terms leave out of `e^r`: twice the next term, for a magnitude of r below 1.
+fn remainder_of_exp(r: f64) -> f64 {
+    let mut term = 2.0;
+    for n in 1..=15 {
+        term = upper_product(term, r) / f64::from(n);
+    }
+    upper(term)
+}

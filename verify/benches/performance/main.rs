@@ -1,0 +1,156 @@
+//! How fast the strip engine is, against what the same machine does in the same process.
+//!
+//! `cargo bench -p verify --bench performance -- [--long] [--write]`: prints every ratio with what is asked of it and
+//! writes them to `target/performance.json`. `--long` adds the lengths of 65,536 and 131,072 tokens and the trace-based
+//! path at 4,096; `--write` also regenerates `docs/performance.md` and its figure.
+
+mod data;
+mod measure;
+mod page;
+mod products;
+
+use std::num::NonZero;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use faer::traits::ComplexField;
+use measure::Run;
+use page::{Ratio, Results};
+
+use crate::data::Number;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let (long, write) = (flag(&arguments, "--long"), flag(&arguments, "--write"));
+    if let Some(unknown) = arguments
+        .iter()
+        .find(|argument| !["--long", "--write"].contains(&argument.as_str()))
+    {
+        eprintln!("performance: there is no option {unknown:?}; expected --long or --write");
+        return ExitCode::from(2);
+    }
+    let results = measured(long);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match page::write(&results, &root, write) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("performance: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn flag(arguments: &[String], name: &str) -> bool {
+    arguments.iter().any(|argument| argument == name)
+}
+
+fn measured(long: bool) -> Results {
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let mut results = Results::new(threads, long);
+    shares(&mut results);
+    threads_and_growth(&mut results);
+    rivals(&mut results);
+    let (step, read) = measure::decode_step(128, 131_072, threads);
+    results.ratio(
+        "decode step over 131,072 tokens, share of a plain read of keys and values",
+        read / step,
+        Some(0.60),
+    );
+    results
+}
+
+/// The engine against the products alone.
+fn shares(results: &mut Results) {
+    share::<f32>(results, (128, 4096, 15), 0.70);
+    share::<f32>(results, (128, 16_384, 5), 0.70);
+    share::<f64>(results, (128, 4096, 10), 0.70);
+    share::<f64>(results, (128, 16_384, 3), 0.70);
+    share::<f32>(results, (64, 4096, 15), 0.55);
+    share::<f32>(results, (64, 16_384, 5), 0.55);
+    share::<f64>(results, (64, 4096, 10), 0.55);
+}
+
+fn share<T: Number + ComplexField>(results: &mut Results, (dim, tokens, repeats): (usize, usize, usize), asked: f64) {
+    let run = measure::run::<T>(dim, tokens, results.threads, repeats);
+    let name = format!(
+        "{}, head_dim {dim}, {tokens} tokens, share of the product rate",
+        T::NAME
+    );
+    results.ratio(&name, run.share(), Some(asked));
+    results.run(run);
+}
+
+/// Two threads against one, the growth with the length, and the longest run with its memory.
+fn threads_and_growth(results: &mut Results) {
+    let one = measure::run::<f32>(128, 16_384, 1, 3).seconds;
+    let two = measure::run::<f32>(128, 16_384, 2, 4).seconds;
+    results.ratio(
+        "two threads over one, f32, head_dim 128, 16384 tokens",
+        one / two,
+        Some(1.85),
+    );
+    let lengths: &[usize] = if results.long {
+        &[8192, 16_384, 32_768, 65_536]
+    } else {
+        &[8192, 16_384, 32_768]
+    };
+    let runs: Vec<Run> = lengths
+        .iter()
+        .map(|&tokens| measure::run::<f32>(128, tokens, results.threads, if tokens > 16_384 { 1 } else { 3 }))
+        .collect();
+    let points: Vec<_> = runs.iter().map(|run| (run.tokens as f64, run.seconds)).collect();
+    results.exponent(measure::exponent(&points));
+    runs.into_iter()
+        .filter(|run| run.tokens > 16_384)
+        .for_each(|run| results.run(run));
+    if results.long {
+        let tokens = 131_072;
+        measure::reset_peak_memory();
+        let run = measure::run::<f32>(128, tokens, results.threads, 1);
+        // Inputs of three tensors are in the peak and not asked about.
+        let inputs = 3 * tokens * 128 * size_of::<f32>();
+        let memory = measure::peak_memory().map(|peak| peak.saturating_sub(inputs));
+        results.longest(run.seconds, memory);
+        results.run(run);
+    }
+}
+
+/// The trace-based path and eager PyTorch.
+fn rivals(results: &mut Results) {
+    let tokens = if results.long { 4096 } else { 1024 };
+    let trace = measure::trace_path(128, tokens);
+    let engine = measure::run::<f64>(128, tokens, results.threads, 5).seconds;
+    results.ratio(
+        &format!("trace-based path over the engine, f64, {tokens} tokens"),
+        trace / engine,
+        Some(15.0),
+    );
+    match measure::peer(128, 4096, results.threads) {
+        Ok(seconds) => {
+            let engine = measure::run::<f32>(128, 4096, results.threads, 10).seconds;
+            results.ratio(
+                "eager PyTorch over the engine, f32, 4096 tokens",
+                seconds / engine,
+                Some(10.0),
+            );
+        }
+        Err(reason) => {
+            eprintln!("eager PyTorch is skipped: {reason}");
+            results.skipped = Some(reason);
+        }
+    }
+}
+
+impl From<(&str, f64, Option<f64>)> for Ratio {
+    fn from((name, value, asked): (&str, f64, Option<f64>)) -> Self {
+        Self {
+            name: name.to_owned(),
+            value,
+            asked,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The measurements behind every ratio.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use faer::traits::ComplexField;
+use obcache_scores::strip::{Engine, Profile};
+use obcache_scores::{Score, accumulate, exact};
+use obd_core::{Head, Perturbation, QueryWindow};
+use reference_attention::attend;
+
+use crate::data::{Number, Tensors};
+use crate::products;
+
+/// One run of the engine against the products alone.
+pub struct Run {
+    pub storage: &'static str,
+    pub dim: usize,
+    pub tokens: usize,
+    pub threads: usize,
+    /// Of the fastest repeat.
+    pub seconds: f64,
+    pub profile: Profile,
+    /// Floating-point operations a second: 3 n² d over the time of the run.
+    pub rate: f64,
+    /// Of the products alone, measured between the repeats.
+    pub products: f64,
+}
+
+impl Run {
+    /// The share of the products' rate that the whole engine reaches.
+    pub fn share(&self) -> f64 {
+        self.rate / self.products
+    }
+}
+
+/// The engine on a causal head, the fastest of so many repeats, each beside a timing of the products alone.
+pub fn run<T: Number + ComplexField>(dim: usize, tokens: usize, threads: usize, repeats: usize) -> Run {
+    let tensors = Tensors::<T>::new(tokens, tokens, dim);
+    let problem = tensors.problem();
+    let engine = engine(threads);
+    let mut best = (f64::INFINITY, Profile::default());
+    let mut products = 0.0f64;
+    for _ in 0..repeats {
+        products = products.max(products::rate::<T>(dim, threads));
+        let start = Instant::now();
+        let (saliencies, profile) = engine.run_observed(&problem, &|| {});
+        let seconds = start.elapsed().as_secs_f64();
+        std::hint::black_box(saliencies);
+        if seconds < best.0 {
+            best = (seconds, profile);
+        }
+    }
+    let (seconds, profile) = best;
+    let operations = 3.0 * (tokens as f64).powi(2) * dim as f64;
+    Run {
+        storage: T::NAME,
+        dim,
+        tokens,
+        threads,
+        seconds,
+        profile,
+        rate: operations / seconds,
+        products,
+    }
+}
+
+fn engine(threads: usize) -> Engine {
+    Engine::new().with_threads(NonZero::new(threads).expect("at least one thread"))
+}
+
+/// Seconds of the trace-based path for the same numbers: attention by the reference, every score, every perturbation.
+pub fn trace_path(dim: usize, tokens: usize) -> f64 {
+    let Tensors { query, key, value } = Tensors::<f64>::new(tokens, tokens, dim);
+    let head = Head::new(query, key, value).expect("finite tensors that fit");
+    let start = Instant::now();
+    let trace = attend(&head);
+    for score in Score::ALL {
+        std::hint::black_box(accumulate(&score.contributions(&head, &trace), QueryWindow::All));
+    }
+    for what in [Perturbation::KeyZeroing, Perturbation::JointZeroing] {
+        std::hint::black_box(accumulate(&exact::contributions(what, &head, &trace), QueryWindow::All));
+    }
+    start.elapsed().as_secs_f64()
+}
+
+/// Fastest seconds of the formulas in eager PyTorch, or why there are none.
+pub fn peer(dim: usize, tokens: usize, threads: usize) -> Result<f64, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peer/eager.py");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let numbers = [tokens, dim, threads, 3].map(|number| number.to_string());
+    let output = Command::new(&python).arg(script).args(numbers).output();
+    let output = output.map_err(|error| format!("{python} does not run: {error}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let last = errors.lines().last().unwrap_or("no message");
+        return Err(format!("{python}: {last}"));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seconds = text.lines().filter_map(|line| line.parse().ok()).reduce(f64::min);
+    seconds.ok_or_else(|| format!("{python} printed no time"))
+}
+
+/// A decode step over so many cached tokens, and a plain read of the same keys and values: seconds of each.
+pub fn decode_step(dim: usize, tokens: usize, threads: usize) -> (f64, f64) {
+    let tensors = Tensors::<f32>::new(1, tokens, dim);
+    let problem = tensors.problem();
+    let engine = engine(threads);
+    let mut sums = vec![0.0; tokens];
+    let mut best = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..12 {
+        let start = Instant::now();
+        read(&tensors, threads);
+        best.1 = best.1.min(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let saliencies = engine.run(&problem);
+        for (sum, removal) in sums.iter_mut().zip(&saliencies[0].removal) {
+            *sum += removal;
+        }
+        best.0 = best.0.min(start.elapsed().as_secs_f64());
+    }
+    std::hint::black_box(sums);
+    best
+}
+
+/// Reads keys and values once, each thread a part of them, adding them up.
+fn read(tensors: &Tensors<f32>, threads: usize) {
+    let sum = |numbers: &[f32]| {
+        let mut sums = [0.0f32; 64];
+        for chunk in numbers.as_chunks::<64>().0 {
+            for lane in 0..64 {
+                sums[lane] += chunk[lane];
+            }
+        }
+        std::hint::black_box(sums);
+    };
+    std::thread::scope(|scope| {
+        for tensor in [&tensors.key, &tensors.value] {
+            let numbers = tensor.as_slice().expect("in standard layout");
+            for part in numbers.chunks(numbers.len().div_ceil(threads)) {
+                scope.spawn(move || sum(part));
+            }
+        }
+    });
+}
+
+/// Slope of log time against log length: the exponent of the growth.
+pub fn exponent(points: &[(f64, f64)]) -> f64 {
+    let logs: Vec<_> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = logs.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let covariance: f64 = logs.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    covariance / logs.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>()
+}
+
+/// The most memory the process has held since the last call, in bytes; `None` where the system does not say.
+pub fn peak_memory() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(1024 * kilobytes)
+}
+
+/// Starts the count of [`peak_memory`] anew from what is held now.
+pub fn reset_peak_memory() {
+    // Where it cannot be written the peak stays that of the process, which only makes it look worse.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Seconds of a duration in milliseconds, for tables.
+pub fn milliseconds(duration: Duration) -> f64 {
+    1e3 * duration.as_secs_f64()
+}

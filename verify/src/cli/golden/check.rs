@@ -1,0 +1,159 @@
+//! `obcache golden check`: results of a kernel against the suite.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use golden::{OutputKind, Precision, Suite};
+
+use super::super::failure::Failure;
+use crate::conformance::judge::{Selection, Verdict, judge};
+use crate::conformance::results::Results;
+use crate::conformance::{json, junit};
+use crate::output::write_atomically;
+
+/// Judges the results of a kernel: one line a family, then each failure with its worst number, and the bug's name.
+///
+/// Every number is held against the certified truth within a tolerance derived from the problem and the arithmetic
+/// (docs/derivations/error-bound.md). Exit codes: 0 every number is right, 1 some are not, 2 all that could be judged are
+/// right but tensors are missing or cannot be used.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The results, safetensors: one tensor per output, named as in `cases.json` of `obcache golden inputs`.
+    results: PathBuf,
+
+    /// Folder of the suite.
+    #[arg(long, default_value = "vectors")]
+    suite: PathBuf,
+
+    /// The format that the kernel accumulates in.
+    #[arg(long, default_value = "f32")]
+    accumulate: Accumulate,
+
+    /// Judge only this family; may be repeated.
+    #[arg(long)]
+    family: Vec<String>,
+
+    /// Judge only cases with this flag; may be repeated.
+    #[arg(long)]
+    flag: Vec<String>,
+
+    /// Judge only outputs of this kind, such as joint; may be repeated.
+    #[arg(long, value_parser = kind)]
+    output: Vec<OutputKind>,
+
+    /// Write the verdict as JUnit XML here.
+    #[arg(long)]
+    junit: Option<PathBuf>,
+
+    /// Write the verdict as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  obcache golden check results.safetensors
+      everything the suite asks for
+  obcache golden check results.safetensors --output joint --family plain --junit junit.xml
+      one kernel on one family, for CI";
+
+/// Formats that a kernel may accumulate in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Accumulate {
+    F32,
+    F64,
+    F16,
+    Bf16,
+}
+
+impl From<Accumulate> for Precision {
+    fn from(accumulate: Accumulate) -> Self {
+        match accumulate {
+            Accumulate::F32 => Self::F32,
+            Accumulate::F64 => Self::F64,
+            Accumulate::F16 => Self::F16,
+            Accumulate::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+fn kind(name: &str) -> Result<OutputKind, String> {
+    let known = OutputKind::ALL.into_iter().find(|kind| kind.name() == name);
+    known.ok_or_else(|| {
+        let names = OutputKind::ALL.map(OutputKind::name).join(", ");
+        format!("there is no output named {name:?}; there are {names}")
+    })
+}
+
+impl Arguments {
+    /// Judges; the text goes to stdout whatever the verdict.
+    pub fn run(&self) -> Result<String, Failure> {
+        let suite = Suite::read(&self.suite).map_err(|error| Failure::Input(error.to_string()))?;
+        let selection = Selection {
+            families: self.family.clone(),
+            flags: self.flag.clone(),
+            outputs: self.output.clone(),
+        };
+        if selection.of(&suite).cases.is_empty() {
+            return Err(Failure::Input(nothing(&suite)));
+        }
+        let results = Results::read(&self.results).map_err(|error| Failure::Input(error.to_string()))?;
+        let verdict = judge(&suite, &selection, &results, self.accumulate.into())
+            .map_err(|error| Failure::Input(error.to_string()))?;
+        self.write(&verdict)?;
+        let text = text(&self.results, &results, &verdict);
+        if !verdict.report.passed() {
+            return Err(Failure::Verdict { text, code: 1 });
+        }
+        if !verdict.report.complete() || !verdict.faults.is_empty() {
+            return Err(Failure::Verdict { text, code: 2 });
+        }
+        Ok(text)
+    }
+
+    fn write(&self, verdict: &Verdict) -> Result<(), Failure> {
+        let failure = |path: &Path, error: String| Failure::Ours(format!("{}: {error}", path.display()));
+        if let Some(path) = &self.json {
+            let text = format!("{:#}\n", json::verdict(verdict));
+            write_atomically(path, text.as_bytes()).map_err(|error| failure(path, error.to_string()))?;
+        }
+        if let Some(path) = &self.junit {
+            let xml = junit::xml(verdict).map_err(|error| failure(path, error.to_string()))?;
+            write_atomically(path, xml.as_bytes()).map_err(|error| failure(path, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+fn nothing(suite: &Suite) -> String {
+    let mut families: Vec<&str> = suite.cases.iter().map(|case| case.family.as_str()).collect();
+    families.dedup();
+    let flags: Vec<&str> = suite.flags.keys().map(String::as_str).collect();
+    format!(
+        "no case is left: families are {}; flags are {}",
+        families.join(", "),
+        flags.join(", ")
+    )
+}
+
+fn text(file: &Path, results: &Results, verdict: &Verdict) -> String {
+    let mut text = format!("{}\n{}", file.display(), verdict.report);
+    if !verdict.faults.is_empty() {
+        text.push('\n');
+    }
+    for fault in &verdict.faults {
+        text.push_str(&format!("{fault}\n"));
+    }
+    if results.version.is_none() {
+        text.push_str("\nnote: the metadata do not say golden_suite; the version of the suite could not be compared\n");
+    }
+    let outputs: usize = verdict.report.cases.iter().map(|case| case.judgements.len()).sum();
+    let refused: usize = verdict.report.cases.iter().map(|case| case.refused.len()).sum();
+    let verdict = match (verdict.report.passed(), refused + verdict.faults.len()) {
+        (true, 0) => "conforms".to_owned(),
+        (true, wrong) => format!("what could be judged conforms; {wrong} tensors or metadata are wrong"),
+        (false, _) => "does not conform".to_owned(),
+    };
+    text + &format!("\n{outputs} outputs judged, {refused} not: {verdict}\n")
+}

@@ -1,0 +1,83 @@
+//! How tight the error bound is: against the error that an honest f32 rendering makes, element by element.
+
+use std::collections::BTreeMap;
+
+use golden::check::Judge;
+use golden::rendering::Rendering;
+use golden::{Precision, Suite};
+use obd_core::ProblemError;
+use rayon::prelude::*;
+
+/// One family, or one output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tightness {
+    /// Family or output.
+    pub name: String,
+    /// Numbers compared.
+    pub elements: usize,
+    /// Median of bound over error.
+    pub median: f64,
+    /// Largest error over bound.
+    pub worst: f64,
+}
+
+/// Bound over error and error over bound of one number.
+type Ratio = (f64, f64);
+
+/// Tightness of every family, in alphabetical order, and of every output.
+///
+/// An error below one rounding of the number, or below the smallest normal number, counts as that: no kernel can know
+/// to be better. Numbers that are exactly 0 or infinite, and are met, are left out.
+///
+/// # Errors
+/// [`ProblemError`] where a case is no attention problem; none that [`Suite::read`] hands out.
+pub fn tightness(suite: &Suite) -> Result<(Vec<Tightness>, Vec<Tightness>), ProblemError> {
+    let ratios: Vec<(&str, &str, Vec<Ratio>)> = suite
+        .cases
+        .par_iter()
+        .map(|case| {
+            let judge = Judge::new(case, Precision::F32)?;
+            let rendered = Rendering::plain(Precision::F32).attend(&case.problem);
+            let outputs = case.outputs.iter().map(|output| {
+                let tolerance = judge.tolerance(output, Precision::F32);
+                let got = rendered.output(&output.spec);
+                let numbers = output.truth.iter().zip(&got).zip(&tolerance);
+                let ratios = numbers.filter_map(|((&truth, &got), &tolerance)| ratio(truth, got, tolerance));
+                (case.family.as_str(), output.spec.kind.name(), ratios.collect())
+            });
+            Ok(outputs.collect::<Vec<_>>())
+        })
+        .collect::<Result<Vec<_>, ProblemError>>()?
+        .concat();
+    let families = ratios.iter().map(|(family, _, ratios)| (*family, ratios));
+    let outputs = ratios.iter().map(|(_, output, ratios)| (*output, ratios));
+    Ok((gathered(families), gathered(outputs)))
+}
+
+fn ratio(truth: f64, got: f64, tolerance: f64) -> Option<Ratio> {
+    if truth == got && (truth == 0.0 || truth.is_infinite()) {
+        return None;
+    }
+    let error = (got - truth).abs();
+    let f32 = Precision::F32;
+    let counted = error.max(f32.unit_roundoff() * truth.abs() + f32.smallest_normal());
+    Some((tolerance / counted, error / tolerance))
+}
+
+fn gathered<'a>(named: impl Iterator<Item = (&'a str, &'a Vec<Ratio>)>) -> Vec<Tightness> {
+    let mut all: BTreeMap<&str, Vec<Ratio>> = BTreeMap::new();
+    for (name, ratios) in named {
+        all.entry(name).or_default().extend(ratios);
+    }
+    all.into_iter().map(|(name, ratios)| summed_up(name, ratios)).collect()
+}
+
+fn summed_up(name: &str, mut ratios: Vec<Ratio>) -> Tightness {
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Tightness {
+        name: name.to_owned(),
+        elements: ratios.len(),
+        median: ratios.get(ratios.len() / 2).map_or(f64::NAN, |ratio| ratio.0),
+        worst: ratios.iter().fold(0.0, |worst, ratio| ratio.1.max(worst)),
+    }
+}
