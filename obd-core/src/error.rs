@@ -88,3 +88,26 @@ pub enum ProblemError {
         kv_heads: usize,
     },
 }
+
+/// Refuses the length `found` of an axis unless it is the `expected` one; `reason` says where the expectation comes from.
+///
+/// # Errors
+/// [`ProblemError::Axis`].
+pub fn check_axis(
+    tensor: &'static str,
+    axis: &'static str,
+    found: usize,
+    expected: usize,
+    reason: &'static str,
+) -> Result<(), ProblemError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ProblemError::Axis {
+        tensor,
+        axis,
+        found,
+        expected,
+        reason,
+    })
+}

@@ -2,6 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
+use crate::error::check_axis;
 use crate::{Head, HeadGroups, ProblemError};
 
 /// One [`Head`] per query head of a layer; query head h reads KV head `h / group_size`.
@@ -20,15 +21,7 @@ use crate::{Head, HeadGroups, ProblemError};
 /// heads, or a head is no problem.
 pub fn grouped_heads(query: &Array3<f64>, key: &Array3<f64>, value: &Array3<f64>) -> Result<Vec<Head>, ProblemError> {
     let heads = |tensor: &Array3<f64>| tensor.len_of(Axis(0));
-    if heads(value) != heads(key) {
-        return Err(ProblemError::Axis {
-            tensor: "value",
-            axis: "num_kv_heads",
-            found: heads(value),
-            expected: heads(key),
-            reason: "num_kv_heads of key",
-        });
-    }
+    check_axis("value", "num_kv_heads", heads(value), heads(key), "num_kv_heads of key")?;
     let groups = HeadGroups::new(heads(query), heads(key))?;
     (0..groups.num_query_heads())
         .map(|head| {

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, s};
 
 use crate::door;
+use crate::error::check_axis;
 use crate::{ProblemError, Softcap, Visibility};
 
 /// One query head with the keys and values it reads.
@@ -321,25 +322,6 @@ fn check_row(tensor: &'static str, row: usize, elements: ArrayView1<f64>) -> Res
         }),
         None => Ok(()),
     }
-}
-
-fn check_axis(
-    tensor: &'static str,
-    axis: &'static str,
-    found: usize,
-    expected: usize,
-    reason: &'static str,
-) -> Result<(), ProblemError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(ProblemError::Axis {
-        tensor,
-        axis,
-        found,
-        expected,
-        reason,
-    })
 }
 
 fn replace_row<S>(

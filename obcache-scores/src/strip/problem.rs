@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ndarray::{ArrayView, ArrayView2, ArrayView3, Axis, Dimension};
-use obd_core::{Head, ProblemError, QueryWindow};
+use obd_core::{Head, ProblemError, QueryWindow, check_axis};
 
 use super::Element;
 
@@ -244,25 +244,6 @@ fn parameter(parameter: &'static str, value: f64, expected: &'static str) -> Pro
         value,
         expected,
     }
-}
-
-fn check_axis(
-    tensor: &'static str,
-    axis: &'static str,
-    found: usize,
-    expected: usize,
-    reason: &'static str,
-) -> Result<(), ProblemError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(ProblemError::Axis {
-        tensor,
-        axis,
-        found,
-        expected,
-        reason,
-    })
 }
 
 fn check_tensor<T: Element, D: Dimension>(

@@ -1,4 +1,4 @@
-//! One query at a time through the trace-based scores: slow, and what the fast engine will stand in for.
+//! One query at a time through the trace-based scores: slow, and what the engine is tested against.
 
 use ndarray::{Array1, Array2, Axis, s};
 use obd_core::{AttentionTrace, Head, Perturbation};
