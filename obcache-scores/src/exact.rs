@@ -191,6 +191,8 @@ mod tests {
         assert_eq!(gain(0.5, 0.5, 800.0, f64::INFINITY, || f64::NAN), -0.5); // and loses all
         assert_eq!(gain(0.25, 0.75, 0.0, 4.0, || f64::NAN), 0.0);
         assert_eq!(gain(0.0, 1.0, -900.0, f64::INFINITY, || f64::NAN), 0.0);
+        // The smallest total that keeps all its digits is divided by.
+        assert_eq!(gain(1.0, UNDERFLOW, 800.0, 0.0, || f64::NAN), -1.0);
     }
 
     #[test]

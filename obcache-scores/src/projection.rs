@@ -111,6 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn each_head_meets_its_own_columns() {
+        // The second channel is twice the first: a change of (10/3, 20/3), of which each head shows one channel.
+        let (logs, trace) = attended();
+        let value = concatenate![Axis(1), *logs.value(), logs.value() * 2.0];
+        let head = Head::new(logs.query().clone(), logs.key().clone(), value).unwrap();
+        let output = concatenate![Axis(1), trace.output, &trace.output * 2.0];
+        let trace = AttentionTrace { output, ..trace };
+        let projections = [array![[1.0, 0.0]], array![[0.0, 1.0]]];
+        let projected = removal(&[(head.clone(), trace.clone()), (head, trace)], &projections).unwrap();
+        assert_relative_eq!(projected.together[[0, 2]], 100.0, max_relative = 1e-14);
+        assert_relative_eq!(projected.apart[[0, 2]], 500.0 / 9.0, max_relative = 1e-14);
+    }
+
+    #[test]
     fn what_does_not_fit_is_none() {
         assert_eq!(removal(&[], &[]), None);
         assert_eq!(removal(&[attended()], &[]), None);

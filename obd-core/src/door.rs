@@ -110,6 +110,14 @@ mod tests {
     }
 
     #[test]
+    fn every_factor_of_the_logit_counts() {
+        // 1e60 · 8 · 1e5 · 5e4 = 4e70; without one of the factors it is below the limit.
+        let (query, key) = (Array2::from_elem((1, 8), 1e5), Array2::from_elem((1, 8), 5e4));
+        assert!(check_logits(&query, &key, 1e60, 0.0, |_, _| 0.0).is_err());
+        assert_eq!(check_logits(&query, &key, 1e59, 0.0, |_, _| 0.0), Ok(()));
+    }
+
+    #[test]
     fn signs_do_not_hide_a_sum_that_overflows_on_its_way() {
         // 1e200 - 1e200 is 0, but each product is beyond the limit.
         let (query, key) = (array![[1e100, 1e100]], array![[0.0, 0.0], [1e100, -1e100]]);

@@ -486,6 +486,8 @@ mod tests {
         assert_eq!(logit(head().with_scale(2e70)), (0, 0));
         assert_eq!(logit(head().with_alibi(1.1e70)), (0, 0));
         assert_eq!(logit(head().with_alibi(-1.1e70)), (0, 0));
+        // Two steps from query 1 to token 0; query 0 is one step from both its ends.
+        assert_eq!(logit(head().with_alibi(0.6e70)), (1, 0));
         assert_eq!(
             logit(head().replace_key(2, array![0.0, 0.0, 0.0, 1e70], number)),
             (0, 2)

@@ -262,9 +262,50 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_steps_outwards_by_sixteen_units_in_the_last_place() {
+        for x in [3.0, -3.0] {
+            let Reals::Between(a, b) = (Narrow::from_f64(x) + Narrow::from_f64(0.0)).0 else {
+                panic!("a sum of numbers is between numbers");
+            };
+            let step = Narrow::big(3.0) >> 124;
+            assert_eq!([a, b], [Narrow::big(x) - &step, Narrow::big(x) + &step]);
+        }
+    }
+
+    #[test]
+    fn what_nothing_is_said_about() {
+        let number = |value| Interval::<256>::from_f64(value);
+        let any = number(1.0) / number(0.0);
+        assert_eq!(any, Interval(Reals::Any));
+        assert_eq!(
+            (any.to_f64(), number(f64::NEG_INFINITY).to_f64(), number(-2.5).to_f64()),
+            (0.0, f64::NEG_INFINITY, -2.5)
+        );
+        assert_eq!(number(0.0).ln(), any);
+        assert_eq!([number(-2e9).exp(), number(2e9).exp()], [any.clone(), any.clone()]);
+        assert_ne!(number(-LARGEST_EXPONENT).exp(), any);
+        assert_ne!(number(LARGEST_EXPONENT).exp(), any);
+        assert_eq!(any.larger(&number(1.0)), any);
+        assert!(!any.is_above(&number(1.0)));
+    }
+
+    #[test]
+    fn a_quotient_by_numbers_below_zero_is_told() {
+        let number = |value| Interval::<256>::from_f64(value);
+        assert_eq!((number(1.0) / number(-3.0)).certified(), Some(-1.0 / 3.0));
+        let up_to_one = Interval::<256>(Reals::Between(Big::ZERO, Interval::<256>::big(1.0)));
+        assert_eq!(up_to_one.exp().certified(), None);
+        assert_eq!((number(1.0) / up_to_one.clone()).certified(), None);
+        let from_minus_one = Interval::<256>(Reals::Between(Interval::<256>::big(-1.0), Big::ZERO));
+        assert_eq!(from_minus_one.exp().certified(), None);
+        assert_eq!((number(1.0) / from_minus_one).certified(), None);
+    }
+
+    #[test]
     fn order_and_maximum() {
         let number = |value| Interval::<256>::from_f64(value);
         assert!(number(2.0).is_above(&number(1.0)) && !number(1.0).is_above(&number(1.0)));
         assert_eq!(number(2.0).larger(&number(3.0)).certified(), Some(3.0));
+        assert_eq!(number(3.0).larger(&number(2.0)).certified(), Some(3.0));
     }
 }

@@ -22,7 +22,8 @@ impl Scalar for Ball {
 
     /// `x = k ln 2 + 16 r`, `e^x = 2^k (e^r)^16`, with e^r from 14 terms of its series and their remainder.
     ///
-    /// Below -700 all that is said is that the result is tiny.
+    /// Below -700 all that is said is that the result is tiny, and above 690, where the product by 2^k would overflow on
+    /// its way, nothing.
     fn exp(&self) -> Self {
         if self.high == f64::NEG_INFINITY {
             return Self::ZERO;
@@ -31,7 +32,7 @@ impl Scalar for Ball {
         if largest < -700.0 {
             return Self::ZERO.widened(1e-300);
         }
-        if self.radius > 1.0 || self.high < -700.0 || largest > 709.0 {
+        if self.radius > 1.0 || self.high < -700.0 || largest > 690.0 {
             return Self::UNKNOWN;
         }
         let k = (self.high * std::f64::consts::LOG2_E).round();
@@ -77,4 +78,51 @@ fn remainder_of_exp(r: f64) -> f64 {
         term = upper_product(term, r) / f64::from(n);
     }
     upper(term)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Enclosure;
+
+    fn ball(high: f64, radius: f64) -> Ball {
+        Ball { high, low: 0.0, radius }
+    }
+
+    #[test]
+    fn exponentials_are_told_up_to_their_ends_and_not_beyond() {
+        assert_eq!(ball(690.0, 0.0).exp().certified(), Some(4.60460640478299e+299));
+        assert_eq!(ball(690.5, 0.0).exp(), Ball::UNKNOWN);
+        assert_eq!(ball(689.75, 0.5).exp(), Ball::UNKNOWN);
+        assert!(ball(-700.0, 0.0).exp().radius < 1e-318);
+        assert_eq!(ball(-700.5, 0.0).exp(), Ball::ZERO.widened(1e-300));
+        assert_eq!(ball(-700.5, 0.75).exp(), Ball::UNKNOWN);
+        assert_eq!(ball(0.0, 1.5).exp(), Ball::UNKNOWN);
+        let [least, greatest] = ball(0.0, 1.0).exp().ends();
+        assert!(least < (-1f64).exp() && greatest > 1f64.exp() && greatest < 10.0);
+    }
+
+    #[test]
+    fn the_remainder_is_twice_the_fifteenth_term() {
+        // 15! = 1307674368000.
+        let expected = 2.0 * 0.5f64.powi(15) / 1_307_674_368_000.0;
+        let remainder = remainder_of_exp(0.5);
+        assert!(remainder >= expected && remainder <= expected * (1.0 + 1e-12));
+    }
+
+    #[test]
+    fn logarithms_of_what_may_not_be_positive_are_unknown() {
+        for unknown in [
+            ball(-1.0, 0.0),
+            ball(0.0, 0.0),
+            ball(1.0, 1.0),
+            ball(1.0, 0.5),
+            Ball::UNKNOWN,
+        ] {
+            assert_eq!(unknown.ln(), Ball::UNKNOWN);
+        }
+        let [least, greatest] = ball(1.0, 0.0625).ln().ends();
+        assert!(least < (0.9375f64).ln() && greatest > (1.0625f64).ln());
+        assert!(least > -0.08 && greatest < 0.08);
+    }
 }

@@ -65,3 +65,57 @@ pub(super) fn underflow(a: f64, b: f64) -> f64 {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HighPrecision, Scalar};
+    use proptest::prelude::*;
+
+    fn high(number: f64) -> HighPrecision {
+        HighPrecision::from_f64(number)
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        (-1.0..1.0f64, -60..60i32).prop_map(|(fraction, exponent)| fraction * 2f64.powi(exponent))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn sum_and_product_lose_nothing(a in number(), b in number()) {
+            let (sum, error) = two_sum(a, b);
+            prop_assert_eq!(sum, a + b);
+            prop_assert_eq!(high(sum) + high(error), high(a) + high(b));
+            let (product, error) = two_product(a, b);
+            prop_assert_eq!(product, a * b);
+            prop_assert_eq!(high(product) + high(error), high(a) * high(b));
+        }
+    }
+
+    #[test]
+    fn bounds_lie_above_by_a_few_roundings_and_zero_stays_zero() {
+        assert_eq!([upper(0.0), upper_product(0.0, 2.0), upper_product(2.0, 0.0)], [0.0; 3]);
+        assert_eq!(upper_quotient(0.0, 3.0), 0.0);
+        let above_6 = 6.0 * (1.0 + 16.0 * f64::EPSILON);
+        assert_eq!(
+            [upper(6.0), upper_product(2.0, 3.0), upper_quotient(18.0, 3.0)],
+            [above_6; 3]
+        );
+    }
+
+    #[test]
+    fn bounds_of_what_underflows_lie_above_zero() {
+        assert!(upper(5e-324) > UNDERFLOW);
+        assert!(upper_product(1e-200, 1e-200) > UNDERFLOW && upper_quotient(1e-200, 1e200) > UNDERFLOW);
+        assert_eq!(
+            [underflow(1e-200, -1e-200), underflow(-SMALL / 2.0, 1.0)],
+            [UNDERFLOW; 2]
+        );
+        assert_eq!(
+            [underflow(0.0, 1e-300), underflow(1e-300, 0.0), underflow(SMALL, 1.0)],
+            [0.0; 3]
+        );
+    }
+}

@@ -275,6 +275,57 @@ mod tests {
     }
 
     #[test]
+    fn magnitude_distance_and_ends_count_every_part() {
+        let ball = |high, low, radius| Ball { high, low, radius };
+        let near = |bound: f64, number: f64| (bound - number).abs() < 1e-14;
+        for high in [1.0, -1.0] {
+            let magnitude = ball(high, 0.25, 0.125).magnitude();
+            assert!(magnitude >= 1.375 && near(magnitude, 1.375));
+            let distance = ball(high, 0.25, 0.125).distance_from_zero();
+            assert!(distance < 0.625 && near(distance, 0.625));
+        }
+        let [least, greatest] = ball(0.0, 0.25, 0.125).ends();
+        assert!(least < 0.125 && near(least, 0.125) && greatest > 0.375 && near(greatest, 0.375));
+        assert_eq!(ball(0.0, -0.25, 0.125).ends(), [-greatest, -least]);
+        assert_eq!(ball(2.0, 0.25, 0.0).ends(), [2.0; 2]);
+    }
+
+    #[test]
+    fn radii_add_up_and_no_more() {
+        let (x, y) = (Ball::exact(3.0).widened(0.25), Ball::exact(-2.0).widened(0.125));
+        let near = |ball: Ball, radius: f64| ball.radius >= radius && ball.radius < radius * (1.0 + 1e-13);
+        assert!(near(x + y, 0.375) && near(x - y, 0.375) && near(-x, 0.25));
+        // 0.25 · 2.125 + 3.25 · 0.125, with the mixed term counted twice.
+        assert!(near(x * y, 0.9375));
+        assert!(near(x / Ball::exact(-2.0), 0.125));
+        // |x/y| of the centres is 1.5: (0.25 + 1.5 · 0.125) / (2 - 0.125).
+        assert!(near(x / y, 0.4375 / 1.875));
+        assert!(near(x.widened(0.5), 0.75));
+        assert_eq!(x.centre(), Ball::exact(3.0));
+    }
+
+    #[test]
+    fn what_overflows_is_unknown() {
+        assert_eq!(Ball::ONE.widened(f64::INFINITY), Ball::UNKNOWN);
+        assert_eq!(Ball::exact(1e300) * Ball::exact(1e300), Ball::UNKNOWN);
+        assert_eq!(Ball::checked(1.0, f64::INFINITY, 0.0), Ball::UNKNOWN);
+        assert_eq!(Ball::exact(1.0) / Ball::exact(1.0).widened(1.0), Ball::UNKNOWN);
+        assert_eq!(Ball::ONE / Ball::UNKNOWN, Ball::UNKNOWN);
+    }
+
+    #[test]
+    fn a_product_whose_rest_underflows_is_not_exact() {
+        let tiny = Ball {
+            high: 1e-280,
+            low: 1e-297,
+            radius: 0.0,
+        };
+        assert!((Ball::ONE * tiny).radius > 0.0 && (tiny * Ball::ONE).radius > 0.0);
+        assert!((Ball::exact(1e-150) * Ball::exact(1e-150)).radius > 0.0);
+        assert_eq!((Ball::ZERO * tiny).radius, 0.0);
+    }
+
+    #[test]
     fn the_larger_of_two_that_overlap_holds_both() {
         let (low, high) = (Ball::exact(1.0).widened(0.25), Ball::exact(1.125).widened(0.5));
         let larger = low.larger(&high);

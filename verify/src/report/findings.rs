@@ -197,6 +197,8 @@ fn projection(measurements: &Measurements) -> Option<String> {
 mod tests {
     use super::super::lookup::tests::{measured, row};
     use super::*;
+    use crate::agreement::Interval;
+    use crate::measure::{GaugeShift, Spectrum};
 
     #[test]
     fn the_verdict_follows_the_intervals() {
@@ -227,6 +229,100 @@ mod tests {
         assert!(verdict(1.0).ends_with("no gain can be told."));
         assert!(verdict(0.8).ends_with("less is left of the gain there."));
         assert!(verdict(0.3).ends_with("It holds there."));
+    }
+
+    #[test]
+    fn every_sentence_states_the_number_of_its_own_rows() {
+        let rank = |window, queries| Wanted::rank_agreement(window, queries, "removal");
+        let greedy = |queries| Wanted::regret("all", queries, "none", 0.2);
+        let effective_rank = |window| Wanted {
+            statistic: "effective_rank",
+            ..rank(window, "in-window")
+        };
+        let behind = |statistic| Wanted {
+            statistic,
+            ..Wanted::rank_agreement("all", "in-window", "removal behind W_O")
+        };
+        let per_head = format!("{PER_HEAD}, sum");
+        let mut measurements = measured(vec![
+            row(rank("all", "in-window"), "key", 0.41),
+            row(rank("all", "future"), "key", 0.42),
+            row(rank("last-32", "in-window"), "key", 0.43),
+            row(rank("all", "in-window"), "weight", 0.44),
+            row(greedy("in-window"), "greedy", 0.51),
+            row(greedy("future"), "greedy", 0.52),
+            row(greedy("future"), "joint", 0.53),
+            row(effective_rank("all"), "", 61.0),
+            row(effective_rank("last-32"), "", 17.0),
+            row(behind("projected_ratio"), &per_head, 0.71),
+            row(behind("projected_spearman"), &per_head, 0.72),
+            row(behind("projected_spearman"), "value, max", 0.73),
+        ]);
+        let spectrum_of = |tokens: usize| Spectrum {
+            capture: String::new(),
+            layer: 0,
+            head: 0,
+            window: "all".to_owned(),
+            tokens,
+            effective_rank: 61.0,
+            diagonal_share: None,
+        };
+        measurements.spectra = vec![spectrum_of(300), spectrum_of(500)];
+        let shift = |score: &str, mean: f64| GaugeShift {
+            score: score.to_owned(),
+            spearman: Interval {
+                mean,
+                low: mean,
+                high: mean,
+                heads: 9,
+            },
+        };
+        measurements.gauge = vec![shift("error of removal", 1.0), shift("joint", 0.82), shift("key", 0.81)];
+        for (sentences, expected) in [
+            (
+                papers_scores(&measurements, "removal").into_iter().collect(),
+                vec!["over all queries: key 0.41 [0.31, 0.51]."],
+            ),
+            (
+                papers_scores(&measurements, "key-zeroing").into_iter().collect(),
+                vec![],
+            ),
+            (
+                sets(&measurements),
+                vec![
+                    "on in-window queries at 20 % kept, has 0.51 [",
+                    "on future queries at 20 % kept, has 0.52 [",
+                ],
+            ),
+            (
+                gauge(&measurements).into_iter().collect(),
+                vec![
+                    "rank correlation 1.000), yet the key score's order correlates with itself only 0.81 [0.81, 0.81] and the joint score's 0.82",
+                ],
+            ),
+            (
+                spectrum(&measurements).into_iter().collect(),
+                vec!["of 400 tokens (mean)"],
+            ),
+            (
+                spectrum(&measurements).into_iter().collect(),
+                vec!["is 61 [61, 61] over all queries and 17 [17, 17] over the last 32"],
+            ),
+            (
+                projection(&measurements).into_iter().collect(),
+                vec!["together 0.71 [0.61, 0.81] times the sum of their own errors (9 KV heads)"],
+            ),
+            (
+                projection(&measurements).into_iter().collect(),
+                vec!["with correlation 0.72 [0.62, 0.82]. Scores joined over the heads: value, max 0.73 [0.63, 0.83]."],
+            ),
+        ] {
+            let sentences: Vec<String> = sentences;
+            assert_eq!(sentences.len(), expected.len());
+            for (sentence, expected) in sentences.iter().zip(expected) {
+                assert!(sentence.contains(expected), "{sentence}");
+            }
+        }
     }
 
     #[test]
