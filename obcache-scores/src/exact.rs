@@ -134,6 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn the_bias_stays_also_where_the_logit_outgrew_the_exponential() {
+        // With biases -2 ln 2, -ln 2 and 0 the odds at logit 0 are 1/2 + 2 against 1/4.
+        let (key, value) = (array![[800.0], [0.0], [2f64.ln()]], array![[1.0], [0.0], [0.0]]);
+        let head = Head::new(array![[1.0]], key, value).unwrap();
+        let head = head.with_alibi(2f64.ln()).unwrap();
+        let dominated = AttentionTrace {
+            logits: head.key().t().to_owned(),
+            weights: array![[1.0, 0.0, 0.0]],
+            output: array![[1.0]],
+            log_sum_exp: array![800.0 - 2.0 * 2f64.ln()],
+        };
+        assert_relative_eq!(
+            perturbation(Perturbation::KeyZeroing, &head, &dominated, 0)[[0, 0]],
+            -10.0 / 11.0,
+            max_relative = 1e-14
+        );
+    }
+
+    #[test]
     fn by_hand_on_an_ordinary_token() {
         // Odds 1, 2, 5 on values 8, 4, 0: output 2; the middle token is perturbed.
         let head = logs();

@@ -330,6 +330,8 @@ mod tests {
         let (low, high) = (Ball::exact(1.0).widened(0.25), Ball::exact(1.125).widened(0.5));
         let larger = low.larger(&high);
         assert!(larger.high - larger.radius <= 1.0 && larger.high + larger.radius >= 1.625);
+        // No wider than by all that the other may exceed it, 0.125 + 0.25 + 0.5.
+        assert!(larger.high == 1.0 && larger.radius < 0.25 + 0.875 + 1e-13);
         assert!(!high.is_above(&low));
         assert_eq!(low.larger(&Ball::exact(3.0)), Ball::exact(3.0));
         assert_eq!(Ball::exact(3.0).larger(&low), Ball::exact(3.0));
