@@ -223,6 +223,8 @@ mod tests {
         let tiny = number(1.0) + number(1e-40) - number(1.0);
         assert_eq!(tiny.certified(), Some(1e-40));
         assert_eq!(number(-800.0).exp().certified(), Some(0.0));
+        let below_zero = number(0.0) - number(-800.0).exp();
+        assert_eq!(below_zero.certified().map(f64::to_bits), Some(0));
         let quotient = number(800.0).exp() / number(799.0).exp();
         assert_eq!(quotient.certified(), Some(std::f64::consts::E));
         assert_eq!(number(1.0).tanh().certified(), Some(0.7615941559557649));

@@ -270,6 +270,7 @@ mod tests {
     #[test]
     fn zeros_are_positive_and_infinity_is_kept() {
         assert_eq!(Ball::exact(-0.0).certified().map(f64::to_bits), Some(0));
+        assert_eq!(Ball::exact(2.5).widened(0.5).to_f64(), 2.5);
         assert_eq!(Ball::from_f64(f64::NEG_INFINITY).certified(), Some(f64::NEG_INFINITY));
         assert_eq!(Ball::from_f64(f64::NEG_INFINITY).exp(), Ball::ZERO);
     }
