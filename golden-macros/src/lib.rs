@@ -13,7 +13,9 @@ const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/manifest
 ///
 /// `kernel` is a path to a `fn(&golden::Case, &golden::OutputSpec) -> Option<golden::check::Values>` that gives an output,
 /// or `None` for one that it does not compute. `accumulate` is the format it accumulates in, a variant of
-/// `golden::Precision`; F32 without. `families` and `flags` keep the cases that are of one of the families, and that
+/// `golden::Precision`; F32 without. `exp_ulps` is by how many units in the last place its exp, log and tanh may be off; 1
+/// without. `decode` is a path to a `fn(&golden::DecodeTrace) -> Option<golden::check::DecodeValues>`; with it the decode
+/// traces are tests as well, as a family `decode`. `families` and `flags` keep the cases that are of one of the families, and that
 /// catch one of the bugs; all of them without.
 ///
 /// ```ignore
@@ -32,7 +34,9 @@ pub fn conformance(input: TokenStream) -> TokenStream {
 #[derive(Default)]
 struct Arguments {
     kernel: String,
+    decode: Option<String>,
     accumulate: String,
+    exp_ulps: String,
     families: Vec<String>,
     flags: Vec<String>,
 }
@@ -41,6 +45,7 @@ impl Arguments {
     fn parse(input: TokenStream) -> Result<Self, String> {
         let mut arguments = Self {
             accumulate: "F32".to_owned(),
+            exp_ulps: "1.0".to_owned(),
             ..Self::default()
         };
         let tokens: Vec<TokenTree> = input.into_iter().collect();
@@ -56,10 +61,16 @@ impl Arguments {
             }
             match name.to_string().as_str() {
                 "kernel" => arguments.kernel = value.iter().cloned().collect::<TokenStream>().to_string(),
+                "decode" => arguments.decode = Some(value.iter().cloned().collect::<TokenStream>().to_string()),
                 "accumulate" => arguments.accumulate = value[0].to_string(),
+                "exp_ulps" => arguments.exp_ulps = value[0].to_string(),
                 "families" => arguments.families = strings(&value[0])?,
                 "flags" => arguments.flags = strings(&value[0])?,
-                other => return Err(format!("{other}: expected kernel, accumulate, families or flags")),
+                other => {
+                    return Err(format!(
+                        "{other}: expected kernel, decode, accumulate, exp_ulps, families or flags"
+                    ));
+                }
             }
         }
         if arguments.kernel.is_empty() {
@@ -91,47 +102,68 @@ fn strings(list: &TokenTree) -> Result<Vec<String>, String> {
     }
 }
 
+/// Identifiers by family.
+type Families = BTreeMap<String, Vec<String>>;
+
 fn tests(arguments: &Arguments) -> Result<String, String> {
     let text = std::fs::read_to_string(MANIFEST).map_err(|error| format!("{MANIFEST}: {error}"))?;
     let manifest: Value = serde_json::from_str(&text).map_err(|error| format!("{MANIFEST}: {error}"))?;
-    let mut families: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for case in manifest["cases"].as_array().into_iter().flatten() {
-        let (id, family) = (
-            case["id"].as_str().unwrap_or_default(),
-            case["family"].as_str().unwrap_or_default(),
-        );
-        let flags: Vec<&str> = case["flags"]
+    let cases = wanted(arguments, &manifest["cases"]);
+    let traces = match arguments.decode {
+        Some(_) => wanted(arguments, &manifest["decode_traces"]),
+        None => Families::new(),
+    };
+    if cases.is_empty() && traces.is_empty() {
+        return Err("no case of the golden suite is of these families and flags".to_owned());
+    }
+    Ok(module(arguments, &cases, &traces))
+}
+
+/// The entries of the manifest that are of the families and flags asked for; a trace is of the family that begins its
+/// identifier.
+fn wanted(arguments: &Arguments, entries: &Value) -> Families {
+    let mut families = Families::new();
+    for entry in entries.as_array().into_iter().flatten() {
+        let id = entry["id"].as_str().unwrap_or_default();
+        let begins = id.split_once('/').map_or(id, |(family, _)| family);
+        let family = entry["family"].as_str().unwrap_or(begins);
+        let flags: Vec<&str> = entry["flags"]
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
             .collect();
         if arguments.wants(family, &flags) {
-            families.entry(family).or_default().push(id);
+            families.entry(family.to_owned()).or_default().push(id.to_owned());
         }
     }
-    if families.is_empty() {
-        return Err("no case of the golden suite is of these families and flags".to_owned());
-    }
-    Ok(module(arguments, &families))
+    families
 }
 
-fn module(arguments: &Arguments, families: &BTreeMap<&str, Vec<&str>>) -> String {
+fn module(arguments: &Arguments, cases: &Families, traces: &Families) -> String {
     // The manifest is named so that a change of it compiles the tests again.
     let mut code =
         format!("#[cfg(test)] mod golden_conformance {{ use super::*; const _: &str = include_str!({MANIFEST:?});");
-    for (family, ids) in families {
-        let _ = write!(code, "mod {} {{ use super::*;", identifier(family));
-        for id in ids {
-            let _ = write!(
-                code,
-                "#[test] fn {}() {{ ::golden::check::assert_committed_case({id:?}, ::golden::Precision::{}, {}); }}",
-                identifier(id.split_once('/').map_or(*id, |(_, name)| name)),
-                arguments.accumulate,
-                arguments.kernel
-            );
+    let arithmetic = format!(
+        "::golden::Arithmetic::uniform(::golden::Precision::{}).with_exp_ulps({} as f64)",
+        arguments.accumulate, arguments.exp_ulps
+    );
+    let decode = arguments.decode.as_deref().unwrap_or_default();
+    for (families, judge, function) in [
+        (cases, "assert_committed_case", arguments.kernel.as_str()),
+        (traces, "assert_committed_trace", decode),
+    ] {
+        for (family, ids) in families {
+            let _ = write!(code, "mod {} {{ use super::*;", identifier(family));
+            for id in ids {
+                let name = identifier(id.split_once('/').map_or(id.as_str(), |(_, name)| name));
+                let _ = write!(
+                    code,
+                    "#[test] fn {name}() {{ ::golden::check::{judge}({id:?}, {arithmetic}, {function}); }}"
+                );
+            }
+            code.push('}');
         }
-        code.push('}');
     }
     code.push('}');
     code

@@ -87,6 +87,20 @@ pub struct DecodeTrace {
     pub kept: Array3<usize>,
 }
 
+impl DecodeTrace {
+    /// The names of what a trace asks for.
+    pub const PARTS: [&'static str; 3] = ["prefill-saliency", "step-saliency", "kept"];
+
+    /// The shape of each of [`DecodeTrace::PARTS`].
+    pub fn shapes(&self) -> [&[usize]; 3] {
+        [
+            self.prefill_saliency.shape(),
+            self.step_saliency.shape(),
+            self.kept.shape(),
+        ]
+    }
+}
+
 /// How a decode trace scores and cuts its cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodePolicy {

@@ -18,7 +18,10 @@ fn every_help_shows_examples() {
         &["score"],
         &["merge"],
         &["golden"],
+        &["golden", "inputs"],
+        &["golden", "check"],
         &["golden", "generate"],
+        &["golden", "tables"],
     ] {
         let help = stdout(obcache().args(subcommand).arg("--help"));
         let example = ["obcache"]

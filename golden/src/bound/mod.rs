@@ -45,6 +45,13 @@ pub struct Arithmetic {
     pub exp_ulps: f64,
 }
 
+impl From<Precision> for Arithmetic {
+    /// [`Arithmetic::uniform`].
+    fn from(precision: Precision) -> Self {
+        Self::uniform(precision)
+    }
+}
+
 impl Arithmetic {
     /// Everything in one format, inputs used as they are, functions within 1 ulp.
     pub fn uniform(precision: Precision) -> Self {
@@ -54,6 +61,11 @@ impl Arithmetic {
             stored: precision,
             exp_ulps: 1.0,
         }
+    }
+
+    /// The same with exp, log and tanh that are off by up to so many units in the last place.
+    pub fn with_exp_ulps(self, exp_ulps: f64) -> Self {
+        Self { exp_ulps, ..self }
     }
 
     /// κ u of the accumulations.

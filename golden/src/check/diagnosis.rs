@@ -2,20 +2,23 @@
 //!
 //! Every mistake of the library is rendered on the same cases. A mistake explains a number that it renders within the
 //! number's tolerance, or within a fiftieth of the number's error; one that explains all numbers of all cases looked at,
-//! the right ones too, is a match. Cases are taken from the cheapest up, failed ones first, and mistakes that are
-//! refuted are not rendered again.
+//! the right ones and the wrong ones, is a match. Cases are taken from the cheapest up, failed ones first, and mistakes
+//! that are refuted are not rendered again.
+
+use std::borrow::Cow;
 
 use ndarray::ArrayD;
 
 use super::judge::error_in_bounds;
 use super::{Judge, Values};
 use crate::rendering::{Deviation, Rendering};
-use crate::{Case, Output, Precision};
+use crate::{Case, DecodeTrace, Dtype, Output, OutputSpec, Precision};
 
 /// Share of a number's error that a mistake may leave open.
 const UNEXPLAINED: f64 = 0.02;
 
-/// Share of the numbers that a mistake must explain: a kernel may differ from its rendering in a few ties and edges.
+/// Share of the numbers, and of the wrong ones, that a mistake must explain: a kernel may differ from its rendering in a
+/// few ties and edges.
 const SHARE: f64 = 0.98;
 
 /// Cases with failures that are looked at, and cases in all.
@@ -41,34 +44,60 @@ pub enum Diagnosis {
 pub struct Match {
     /// The mistake.
     pub deviation: Deviation,
-    /// Share of the numbers it explains, averaged over the outputs, from 0 to 1.
+    /// Share of the numbers it explains, averaged over the outputs, from 0 to 1; that of the wrong numbers if it is less.
     pub share: f64,
 }
 
-/// The outputs of a case that a kernel gave, ready to be compared.
+/// What a kernel gave for a case or a decode trace, ready to be compared.
 pub struct Evidence<'a> {
-    case: &'a Case,
+    subject: Subject<'a>,
     failed: bool,
     outputs: Vec<Compared<'a>>,
 }
 
-struct Compared<'a> {
-    output: &'a Output,
-    values: &'a Values,
-    tolerance: ArrayD<f64>,
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Case(&'a Case),
+    Trace(&'a DecodeTrace),
+}
+
+/// Which numbers of a case or of a trace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Part {
+    Output(OutputSpec),
+    PrefillSaliency,
+    StepSaliency,
+    Kept,
+}
+
+/// Numbers with the truth, in one shape.
+pub(super) struct Compared<'a> {
+    pub part: Part,
+    pub truth: Cow<'a, ArrayD<f64>>,
+    pub numbers: Cow<'a, ArrayD<f64>>,
+    pub tolerance: ArrayD<f64>,
 }
 
 impl<'a> Evidence<'a> {
     /// The given outputs of the case of `judge`, each with its values in its shape.
     pub fn new(judge: &Judge<'a>, outputs: &[(&'a Output, &'a Values)]) -> Self {
         let compared = |&(output, values): &(&'a Output, &'a Values)| Compared {
+            part: Part::Output(output.spec),
             tolerance: judge.tolerance(output, values.stored),
-            output,
-            values,
+            truth: Cow::Borrowed(&output.truth),
+            numbers: Cow::Borrowed(&values.numbers),
         };
-        let outputs: Vec<Compared<'a>> = outputs.iter().map(compared).collect();
+        Self::of(Subject::Case(judge.case()), outputs.iter().map(compared).collect())
+    }
+
+    /// Parts of a decode trace.
+    pub(super) fn of_trace(trace: &'a DecodeTrace, parts: Vec<Compared<'a>>) -> Self {
+        Self::of(Subject::Trace(trace), parts)
+    }
+
+    fn of(subject: Subject<'a>, outputs: Vec<Compared<'a>>) -> Self {
         Self {
-            case: judge.case(),
+            subject,
             failed: outputs.iter().any(Compared::fails),
             outputs,
         }
@@ -79,18 +108,54 @@ impl<'a> Evidence<'a> {
         self.failed
     }
 
+    /// What every number should be, what it is, and how far it may be off; kept positions apart.
+    pub fn numbers(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        let saliencies = self.outputs.iter().filter(|compared| compared.part != Part::Kept);
+        saliencies.flat_map(|compared| {
+            compared
+                .numbers()
+                .map(|(got, truth, tolerance)| (truth, got, tolerance))
+        })
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self.subject {
+            Subject::Case(case) => case.dtype,
+            Subject::Trace(trace) => trace.dtype,
+        }
+    }
+
     fn cost(&self) -> usize {
-        cost(self.case)
+        match self.subject {
+            Subject::Case(case) => cost(case),
+            Subject::Trace(trace) => trace.problem.query.len() * trace.problem.key.len(),
+        }
     }
 
     /// What each output would be with this mistake.
     fn rendered(&self, deviation: Deviation) -> Vec<ArrayD<f64>> {
-        let rendered = Rendering::plain(Precision::F32).with(deviation);
-        let rendered = rendered.attend(&self.case.problem);
-        self.outputs
-            .iter()
-            .map(|compared| rendered.output(&compared.output.spec))
-            .collect()
+        let rendering = Rendering::plain(Precision::F32).with(deviation);
+        let parts = self.outputs.iter().map(|compared| compared.part);
+        match self.subject {
+            Subject::Case(case) => {
+                let rendered = rendering.attend(&case.problem);
+                let output = |part| match part {
+                    Part::Output(spec) => Some(rendered.output(&spec)),
+                    _ => None,
+                };
+                parts.filter_map(output).collect()
+            }
+            Subject::Trace(trace) => {
+                let decoded = rendering.decode(&trace.problem, &trace.policy);
+                let output = |part| match part {
+                    Part::Output(_) => None,
+                    Part::PrefillSaliency => Some(decoded.prefill_saliency.clone().into_dyn()),
+                    Part::StepSaliency => Some(decoded.step_saliency.clone().into_dyn()),
+                    Part::Kept => Some(decoded.kept.mapv(|position| position as f64).into_dyn()),
+                };
+                parts.filter_map(output).collect()
+            }
+        }
     }
 }
 
@@ -101,10 +166,30 @@ pub(super) fn cost(case: &Case) -> usize {
     pairs * (problem.head_dim() + problem.value_dim() * case.outputs.len())
 }
 
+/// Of some numbers: how many there are, how many a mistake explains, and how far it is from them in all.
+#[derive(Default)]
+struct Tally {
+    count: f64,
+    explained: f64,
+    distance: f64,
+}
+
+impl Tally {
+    fn add(&mut self, explained: bool, left: f64) {
+        self.count += 1.0;
+        self.explained += f64::from(u8::from(explained));
+        self.distance += left.min(1e6);
+    }
+
+    fn share(&self) -> f64 {
+        self.explained / self.count.max(1.0)
+    }
+}
+
 impl Compared<'_> {
-    /// (got, expected, tolerance, index) of every number.
+    /// (got, expected, tolerance) of every number.
     fn numbers(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
-        let numbers = self.values.numbers.iter().zip(&self.output.truth).zip(&self.tolerance);
+        let numbers = self.numbers.iter().zip(self.truth.iter()).zip(&self.tolerance);
         numbers.map(|((&got, &expected), &tolerance)| (got, expected, tolerance))
     }
 
@@ -113,9 +198,9 @@ impl Compared<'_> {
             .any(|(got, expected, tolerance)| error_in_bounds(got, expected, tolerance) > 1.0)
     }
 
-    /// Share of the numbers that `wrong` explains, and how far it is from them on average.
-    fn explained(&self, wrong: &ArrayD<f64>) -> (f64, f64) {
-        let (mut explained, mut distance) = (0.0, 0.0);
+    /// What `wrong` explains of all numbers, and of those that fail.
+    fn explained(&self, wrong: &ArrayD<f64>) -> (Tally, Tally) {
+        let (mut all, mut failing) = (Tally::default(), Tally::default());
         for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
             let same = got == wrong || (got.is_nan() && wrong.is_nan());
             let left = if same {
@@ -125,23 +210,28 @@ impl Compared<'_> {
             };
             let error = error_in_bounds(got, expected, tolerance);
             let near = left <= 1.0 || (error.is_finite() && left <= UNEXPLAINED * error);
-            explained += f64::from(u8::from(near));
-            distance += left.min(1e6);
+            all.add(near, left);
+            if error > 1.0 {
+                // What is hardly wrong is no nearer to what is right.
+                failing.add(near && left <= 0.5 * error, left);
+            }
         }
-        let count = self.output.truth.len().max(1) as f64;
-        (explained / count, distance / count)
+        (all, failing)
     }
 
-    /// Whether the errors of `wrong` are of the size of these.
+    /// Whether the errors of `wrong` are of the size of these, and fail where these do.
     fn errs_alike(&self, wrong: &ArrayD<f64>) -> bool {
-        let (mut ours, mut theirs) = (0.0, 0.0);
+        let (mut ours, mut theirs, mut worst) = (0.0, 0.0, 0f64);
         for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
+            let their = error_in_bounds(wrong, expected, tolerance).min(1e6);
             ours += error_in_bounds(got, expected, tolerance).min(1e6).powi(2);
-            theirs += error_in_bounds(wrong, expected, tolerance).min(1e6).powi(2);
+            theirs += their.powi(2);
+            worst = worst.max(their);
         }
-        let count = self.output.truth.len().max(1) as f64;
-        let (ours, theirs) = ((ours / count).sqrt(), (theirs / count).sqrt());
-        (ours < 1.0 && theirs < 1.0) || (ours <= ALIKE * theirs && theirs <= ALIKE * ours)
+        if !self.fails() {
+            return worst <= ALIKE;
+        }
+        worst > 1.0 && ours <= ALIKE * ALIKE * theirs && theirs <= ALIKE * ALIKE * ours
     }
 }
 
@@ -150,21 +240,29 @@ struct Suspect {
     deviation: Deviation,
     outputs: f64,
     explained: f64,
+    failing_outputs: f64,
+    failures_explained: f64,
     distance: f64,
     alike: f64,
 }
 
 impl Suspect {
     fn share(&self) -> f64 {
-        self.explained / self.outputs.max(1.0)
+        let all = self.explained / self.outputs.max(1.0);
+        if self.failing_outputs == 0.0 {
+            return all;
+        }
+        all.min(self.failures_explained / self.failing_outputs)
     }
 
     fn hear(&mut self, evidence: &Evidence<'_>) {
         for (compared, wrong) in evidence.outputs.iter().zip(evidence.rendered(self.deviation)) {
-            let (explained, distance) = compared.explained(&wrong);
+            let (all, failing) = compared.explained(&wrong);
             self.outputs += 1.0;
-            self.explained += explained;
-            self.distance += distance;
+            self.explained += all.share();
+            self.failing_outputs += f64::from(u8::from(failing.count > 0.0));
+            self.failures_explained += failing.share();
+            self.distance += all.distance / all.count.max(1.0);
             self.alike += f64::from(u8::from(compared.errs_alike(&wrong)));
         }
     }
@@ -185,6 +283,8 @@ pub fn diagnose(evidence: &[Evidence<'_>]) -> Diagnosis {
             deviation,
             outputs: 0.0,
             explained: 0.0,
+            failing_outputs: 0.0,
+            failures_explained: 0.0,
             distance: 0.0,
             alike: 0.0,
         })
@@ -197,7 +297,7 @@ pub fn diagnose(evidence: &[Evidence<'_>]) -> Diagnosis {
     let heard = ordered.into_iter().chain(passed).take(CASES);
     let mut nearest = None;
     for (round, evidence) in heard.enumerate() {
-        let exists = |suspect: &Suspect| suspect.deviation.exists_in(evidence.case.dtype);
+        let exists = |suspect: &Suspect| suspect.deviation.exists_in(evidence.dtype());
         let undecided = suspects.iter().filter(|suspect| suspect.share() >= SHARE).count() > 1;
         if round >= FAILED_CASES.min(failed) && !undecided {
             break;

@@ -6,9 +6,9 @@ use obd_core::ProblemError;
 use super::Values;
 use super::tolerance::tolerance;
 use crate::rendering::Rendering;
-use crate::{Arithmetic, Case, Output, OutputSpec, Precision, bound};
+use crate::{Arithmetic, Case, Output, Precision, bound};
 
-/// A case made ready to judge kernels that accumulate in one format.
+/// A case made ready to judge kernels of one arithmetic.
 pub struct Judge<'a> {
     case: &'a Case,
     /// Per output of the case: the tolerance of every element before it is stored.
@@ -20,8 +20,10 @@ pub struct Judge<'a> {
 /// What is to be said of one output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// The output.
-    pub spec: OutputSpec,
+    /// Name of the output.
+    pub output: String,
+    /// Names of its axes.
+    pub axes: &'static [&'static str],
     /// How many numbers it has.
     pub elements: usize,
     /// How many lie beyond their tolerance.
@@ -35,7 +37,7 @@ pub struct Judgement {
 /// One number of an output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worst {
-    /// Its indices, along [`OutputSpec::axes`].
+    /// Its indices, along [`Judgement::axes`].
     pub index: Vec<usize>,
     /// What the kernel gave.
     pub got: f64,
@@ -48,18 +50,19 @@ pub struct Worst {
 }
 
 impl<'a> Judge<'a> {
-    /// Makes ready `case` for kernels that accumulate in `accumulate`.
+    /// Makes ready `case` for kernels of this arithmetic: a [`Precision`] to accumulate in, or an [`Arithmetic`], whose
+    /// `stored` is that of each result.
     ///
     /// # Errors
     /// [`ProblemError`] where the case is no attention problem; none that a suite hands out.
-    pub fn new(case: &'a Case, accumulate: Precision) -> Result<Self, ProblemError> {
+    pub fn new(case: &'a Case, arithmetic: impl Into<Arithmetic>) -> Result<Self, ProblemError> {
         let heads = case.problem.heads()?;
         let exact = Rendering::plain(Precision::F64).attend(&case.problem);
         let naive = Rendering::naive(case.dtype.into()).attend(&case.problem);
         let group_size = case.problem.group_size();
         let arithmetic = Arithmetic {
             stored: Precision::F64,
-            ..Arithmetic::uniform(accumulate)
+            ..arithmetic.into()
         };
         let tolerance = |output: &Output| tolerance(&heads, exact.heads(), group_size, output, &arithmetic);
         let naive = |output: &Output| greatest_error(&output.truth, &naive.output(&output.spec));
@@ -81,13 +84,7 @@ impl<'a> Judge<'a> {
         let Some(place) = self.place(output) else {
             return ArrayD::zeros(output.truth.raw_dim());
         };
-        let mut tolerance = self.tolerances[place].clone();
-        tolerance.zip_mut_with(&output.truth, |tolerance, &truth| {
-            if truth.is_finite() && *tolerance > 0.0 {
-                *tolerance += bound::storing(stored, truth);
-            }
-        });
-        tolerance
+        stored_tolerance(self.tolerances[place].clone(), &output.truth, stored)
     }
 
     fn place(&self, output: &Output) -> Option<usize> {
@@ -97,14 +94,61 @@ impl<'a> Judge<'a> {
     /// Judges the values of one output, which have its shape.
     pub fn judge(&self, output: &Output, values: &Values) -> Judgement {
         let tolerance = self.tolerance(output, values.stored);
-        let mut failed = 0;
-        let mut worst: Option<Worst> = None;
-        let numbers = output.truth.indexed_iter().zip(&values.numbers).zip(&tolerance);
+        let naive = self.place(output).map_or(0.0, |place| self.naive[place]);
+        Judgement {
+            pragmatic: pragmatic(&output.truth, values, naive),
+            ..Judgement::new(
+                output.spec.to_string(),
+                output.spec.axes(),
+                &output.truth,
+                &values.numbers,
+                &tolerance,
+            )
+        }
+    }
+}
+
+/// The tolerance of numbers that are stored in `stored`; what must be exact stays so.
+pub(super) fn stored_tolerance(mut tolerance: ArrayD<f64>, truth: &ArrayD<f64>, stored: Precision) -> ArrayD<f64> {
+    tolerance.zip_mut_with(truth, |tolerance, &truth| {
+        if truth.is_finite() && *tolerance > 0.0 {
+            *tolerance += bound::storing(stored, truth);
+        }
+    });
+    tolerance
+}
+
+/// Greatest error over twice that of the naive formula plus one rounding of the largest number as it is stored.
+pub(super) fn pragmatic(truth: &ArrayD<f64>, values: &Values, naive: f64) -> f64 {
+    let finite = truth.iter().filter(|x| x.is_finite());
+    let largest = finite.fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let floor = values.stored.unit_roundoff() * largest + values.stored.smallest_normal();
+    error_in_bounds(greatest_error(truth, &values.numbers), 0.0, 2.0 * naive + floor)
+}
+
+impl Judgement {
+    /// Numbers of one shape held against the truth; the pragmatic rule is left at 0.
+    pub(super) fn new(
+        output: String,
+        axes: &'static [&'static str],
+        truth: &ArrayD<f64>,
+        numbers: &ArrayD<f64>,
+        tolerance: &ArrayD<f64>,
+    ) -> Self {
+        let mut judgement = Self {
+            output,
+            axes,
+            elements: truth.len(),
+            failed: 0,
+            worst: None,
+            pragmatic: 0.0,
+        };
+        let numbers = truth.indexed_iter().zip(numbers).zip(tolerance);
         for (((index, &expected), &got), &tolerance) in numbers {
             let error = error_in_bounds(got, expected, tolerance);
-            failed += usize::from(error > 1.0);
-            if worst.as_ref().is_none_or(|worst| error > worst.error) {
-                worst = Some(Worst {
+            judgement.failed += usize::from(error > 1.0);
+            if judgement.worst.as_ref().is_none_or(|worst| error > worst.error) {
+                judgement.worst = Some(Worst {
                     index: ndarray::Dimension::slice(&index).to_vec(),
                     got,
                     expected,
@@ -113,30 +157,9 @@ impl<'a> Judge<'a> {
                 });
             }
         }
-        Judgement {
-            spec: output.spec,
-            elements: output.truth.len(),
-            failed,
-            worst,
-            pragmatic: self.pragmatic(output, values),
-        }
+        judgement
     }
 
-    /// Greatest error over twice that of the naive formula plus one rounding of the largest number as it is stored.
-    fn pragmatic(&self, output: &Output, values: &Values) -> f64 {
-        let naive = self.place(output).map_or(0.0, |place| self.naive[place]);
-        let largest = output
-            .truth
-            .iter()
-            .filter(|x| x.is_finite())
-            .fold(0.0, |largest: f64, x| largest.max(x.abs()));
-        let floor = values.stored.unit_roundoff() * largest + values.stored.smallest_normal();
-        let allowed = 2.0 * naive + floor;
-        error_in_bounds(greatest_error(&output.truth, &values.numbers), 0.0, allowed)
-    }
-}
-
-impl Judgement {
     /// Whether every number lies within its tolerance.
     pub fn passed(&self) -> bool {
         self.failed == 0
@@ -152,7 +175,7 @@ pub(super) fn error_in_bounds(got: f64, expected: f64, tolerance: f64) -> f64 {
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
-fn greatest_error(truth: &ArrayD<f64>, values: &ArrayD<f64>) -> f64 {
+pub(super) fn greatest_error(truth: &ArrayD<f64>, values: &ArrayD<f64>) -> f64 {
     let errors = truth
         .iter()
         .zip(values)

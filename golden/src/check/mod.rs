@@ -2,7 +2,7 @@
 //!
 //! [`run`] takes a closure from a case and an output to numbers, and returns a [`Report`]: every output is held against
 //! the certified truth within the tolerance of [`bound`](crate::bound), and what fails is compared with the known
-//! bugs of [`rendering`](crate::rendering).
+//! bugs of [`rendering`](crate::rendering). [`run_traces`] does the same for decode traces.
 
 mod diagnosis;
 mod judge;
@@ -10,10 +10,13 @@ mod report;
 mod run;
 mod symptom;
 mod tolerance;
+mod trace;
 mod values;
+mod walk;
 
 pub use diagnosis::{Diagnosis, Evidence, Match, diagnose};
 pub use judge::{Judge, Judgement, Worst};
 pub use report::{CaseReport, FamilyLine, Report};
-pub use run::{assert_case, assert_committed_case, judge_case, run};
+pub use run::{assert_case, assert_committed_case, assert_committed_trace, judge_case, run, run_traces};
+pub use trace::{DecodeValues, judge_trace};
 pub use values::Values;

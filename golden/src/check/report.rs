@@ -28,7 +28,7 @@ pub struct CaseReport {
     pub judgements: Vec<Judgement>,
     /// Outputs that could not be judged, each with its reason.
     pub refused: Vec<(String, String)>,
-    /// What failures of the case have in common, in words.
+    /// What failures of the case have in common, and choices between tokens that the bound cannot tell apart, in words.
     pub symptoms: Vec<String>,
 }
 
@@ -37,10 +37,12 @@ pub struct CaseReport {
 pub struct FamilyLine {
     /// The family.
     pub family: String,
-    /// Cases with something judged, and those of them in which nothing failed.
+    /// All its cases.
     pub cases: usize,
     /// Cases in which nothing failed and nothing was refused.
     pub passed: usize,
+    /// Cases in which a number failed; of the others, those that did not pass miss a tensor.
+    pub failed: usize,
     /// Largest error in units of the tolerance.
     pub worst: f64,
     /// Largest error in units of what the pragmatic rule allows.
@@ -74,6 +76,7 @@ impl Report {
                     family: case.family.clone(),
                     cases: 0,
                     passed: 0,
+                    failed: 0,
                     worst: 0.0,
                     pragmatic: 0.0,
                 });
@@ -87,9 +90,19 @@ impl Report {
 }
 
 impl FamilyLine {
+    /// `pass`, `FAIL` where a number failed, `incomplete` where numbers are missing but none failed.
+    pub fn verdict(&self) -> &'static str {
+        match (self.failed, self.cases - self.passed) {
+            (0, 0) => "pass",
+            (0, _) => "incomplete",
+            _ => "FAIL",
+        }
+    }
+
     fn add(&mut self, case: &CaseReport) {
         self.cases += 1;
         self.passed += usize::from(case.passed() && case.refused.is_empty());
+        self.failed += usize::from(!case.passed());
         for judgement in &case.judgements {
             let error = judgement.worst.as_ref().map_or(0.0, |worst| worst.error);
             self.worst = self.worst.max(error);
@@ -112,7 +125,7 @@ impl fmt::Display for Report {
         for case in self
             .cases
             .iter()
-            .filter(|case| !case.passed() || !case.refused.is_empty())
+            .filter(|case| !case.passed() || !case.refused.is_empty() || !case.symptoms.is_empty())
         {
             write!(f, "\n{case}")?;
         }
@@ -125,13 +138,13 @@ impl fmt::Display for Report {
 
 impl fmt::Display for FamilyLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed == self.cases { "pass" } else { "FAIL" };
         let cases = format!("{}/{}", self.passed, self.cases);
         let (worst, pragmatic) = (Number(self.worst), Number(self.pragmatic));
         write!(
             f,
-            "{:<14} {cases:>9} {worst:>12} {pragmatic:>12}  {verdict}",
-            self.family
+            "{:<14} {cases:>9} {worst:>12} {pragmatic:>12}  {}",
+            self.family,
+            self.verdict()
         )
     }
 }
@@ -157,17 +170,19 @@ impl fmt::Display for CaseReport {
 
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {} of {} beyond the bound",
-            self.spec, self.failed, self.elements
-        )?;
-        let Some(worst) = &self.worst else { return Ok(()) };
-        let places = self.spec.axes().iter().zip(&worst.index);
+        let Some(worst) = &self.worst else {
+            return write!(f, "{}: nothing to judge", self.output);
+        };
+        let places = self.axes.iter().zip(&worst.index);
         let places: Vec<String> = places.map(|(axis, place)| format!("{axis} {place}")).collect();
+        write!(f, "{}: {} of {} ", self.output, self.failed, self.elements)?;
+        if worst.tolerance == 0.0 {
+            let (places, got, expected) = (places.join(", "), Exact(worst.got), Exact(worst.expected));
+            return write!(f, "wrong; first at {places}: got {got}, expected exactly {expected}");
+        }
         write!(
             f,
-            "; worst at {}: got {:e}, expected {:e}, tolerance {:.2e}, error {} bounds",
+            "beyond the bound; worst at {}: got {:e}, expected {:e}, tolerance {:.2e}, error {} bounds",
             places.join(", "),
             worst.got,
             worst.expected,
@@ -203,6 +218,19 @@ impl fmt::Display for Diagnosis {
                 100.0 * nearest.share,
                 nearest.deviation.sentence()
             ),
+        }
+    }
+}
+
+/// A number that must be met exactly: a position, 0 or an infinity.
+struct Exact(f64);
+
+impl fmt::Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.fract() == 0.0 && self.0.abs() < 1e9 {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
         }
     }
 }

@@ -8,10 +8,11 @@ use obd_core::ProblemError;
 
 use super::diagnosis::Evidence;
 use super::symptom::symptoms;
-use super::{CaseReport, Judge, Report, Values, diagnose};
-use crate::{Case, OutputSpec, Precision, Suite};
+use super::{CaseReport, DecodeValues, Judge, Report, Values, diagnose, judge_trace};
+use crate::{Arithmetic, Case, DecodeTrace, OutputSpec, Suite};
 
-/// Judges `kernel` on every case of `suite`; it accumulates in `accumulate`.
+/// Judges `kernel` on every case of `suite`. Its arithmetic is the [`Precision`](crate::Precision) that it accumulates in,
+/// or an [`Arithmetic`] where its exp and log are off by more than an ulp.
 ///
 /// The closure gives the values of an output, or `None` for one that the kernel does not compute.
 ///
@@ -30,9 +31,10 @@ use crate::{Case, OutputSpec, Precision, Suite};
 /// ```
 pub fn run(
     suite: &Suite,
-    accumulate: Precision,
+    arithmetic: impl Into<Arithmetic>,
     mut kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
 ) -> Result<Report, ProblemError> {
+    let arithmetic = arithmetic.into();
     let given: Vec<Vec<Option<Values>>> = suite
         .cases
         .iter()
@@ -41,7 +43,7 @@ pub fn run(
     let mut cases = Vec::new();
     let mut evidence = Vec::new();
     for (case, values) in suite.cases.iter().zip(&given) {
-        let judge = Judge::new(case, accumulate)?;
+        let judge = Judge::new(case, arithmetic)?;
         cases.push(judge_case(&judge, values));
         let whole = case.outputs.iter().zip(values).filter_map(|(output, values)| {
             let values = values
@@ -51,12 +53,37 @@ pub fn run(
         });
         evidence.push(Evidence::new(&judge, &whole.collect::<Vec<_>>()));
     }
+    Ok(report(suite, cases, &evidence))
+}
+
+/// Judges `decode` on every decode trace of `suite`; it gives `None` for a trace that it does not follow.
+///
+/// # Errors
+/// [`ProblemError`] where a trace is no attention problem; none that [`Suite::read`] hands out.
+pub fn run_traces(
+    suite: &Suite,
+    arithmetic: impl Into<Arithmetic>,
+    mut decode: impl FnMut(&DecodeTrace) -> Option<DecodeValues>,
+) -> Result<Report, ProblemError> {
+    let arithmetic = arithmetic.into();
+    let mut cases = Vec::new();
+    let mut evidence = Vec::new();
+    for trace in &suite.decode_traces {
+        let Some(values) = decode(trace) else { continue };
+        let (judged, found) = judge_trace(trace, &values, arithmetic)?;
+        cases.push(judged);
+        evidence.push(found);
+    }
+    Ok(report(suite, cases, &evidence))
+}
+
+fn report(suite: &Suite, cases: Vec<CaseReport>, evidence: &[Evidence<'_>]) -> Report {
     let failed = cases.iter().any(|case| !case.passed());
-    Ok(Report {
+    Report {
         version: suite.version.clone(),
         cases,
-        diagnosis: failed.then(|| diagnose(&evidence)),
-    })
+        diagnosis: failed.then(|| diagnose(evidence)),
+    }
 }
 
 /// Judges the outputs of one case, `values` in the order of the case's outputs.
@@ -81,7 +108,7 @@ pub fn judge_case(judge: &Judge<'_>, values: &[Option<Values>]) -> CaseReport {
         let judgement = judge.judge(output, values);
         if !judgement.passed() {
             let tolerance = judge.tolerance(output, values.stored);
-            let found = symptoms(output, &values.numbers, &tolerance);
+            let found = symptoms(output.spec.axes(), &output.truth, &values.numbers, &tolerance);
             report
                 .symptoms
                 .extend(found.into_iter().map(|symptom| format!("{}: {symptom}", output.spec)));
@@ -102,22 +129,13 @@ fn misshapen(got: &ArrayD<f64>, expected: &ArrayD<f64>) -> String {
 pub fn assert_case(
     suite: &Suite,
     id: &str,
-    accumulate: Precision,
+    arithmetic: impl Into<Arithmetic>,
     kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
 ) {
-    let Some(case) = suite.cases.iter().find(|case| case.id == id) else {
-        panic!("the suite holds no case {id}");
-    };
-    let alone = Suite {
-        version: suite.version.clone(),
-        flags: suite.flags.clone(),
-        cases: vec![case.clone()],
-        decode_traces: Vec::new(),
-    };
-    match run(&alone, accumulate, kernel) {
-        Ok(report) => assert!(report.passed() && report.complete(), "\n{report}"),
-        Err(error) => panic!("{id}: {error}"),
-    }
+    let cases: Vec<Case> = suite.cases.iter().filter(|case| case.id == id).cloned().collect();
+    assert!(!cases.is_empty(), "the suite holds no case {id}");
+    let alone = Suite { cases, ..only(suite) };
+    assert_report(id, run(&alone, arithmetic, kernel));
 }
 
 /// [`assert_case`] on the suite that is committed beside this crate, read once a process: what
@@ -127,13 +145,53 @@ pub fn assert_case(
 /// As [`assert_case`], and where the suite cannot be read.
 pub fn assert_committed_case(
     id: &str,
-    accumulate: Precision,
+    arithmetic: impl Into<Arithmetic>,
     kernel: impl FnMut(&Case, &OutputSpec) -> Option<Values>,
 ) {
+    assert_case(committed(), id, arithmetic, kernel);
+}
+
+/// Judges `decode` on the decode trace named `id` of the committed suite and panics with the report where it fails.
+///
+/// # Panics
+/// Where the kernel fails, gives a part of another shape, the suite holds no such trace, or cannot be read.
+pub fn assert_committed_trace(
+    id: &str,
+    arithmetic: impl Into<Arithmetic>,
+    decode: impl FnMut(&DecodeTrace) -> Option<DecodeValues>,
+) {
+    let suite = committed();
+    let traces = suite.decode_traces.iter().filter(|trace| trace.id == id);
+    let decode_traces: Vec<DecodeTrace> = traces.cloned().collect();
+    assert!(!decode_traces.is_empty(), "the suite holds no decode trace {id}");
+    let alone = Suite {
+        decode_traces,
+        ..only(suite)
+    };
+    assert_report(id, run_traces(&alone, arithmetic, decode));
+}
+
+/// The suite without its cases and traces.
+fn only(suite: &Suite) -> Suite {
+    Suite {
+        version: suite.version.clone(),
+        flags: suite.flags.clone(),
+        cases: Vec::new(),
+        decode_traces: Vec::new(),
+    }
+}
+
+fn assert_report(id: &str, report: Result<Report, ProblemError>) {
+    match report {
+        Ok(report) => assert!(report.passed() && report.complete(), "\n{report}"),
+        Err(error) => panic!("{id}: {error}"),
+    }
+}
+
+fn committed() -> &'static Suite {
     static COMMITTED: OnceLock<Suite> = OnceLock::new();
-    let suite = COMMITTED.get_or_init(|| {
+    COMMITTED.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
         Suite::read(&folder).unwrap_or_else(|error| panic!("{error}"))
-    });
-    assert_case(suite, id, accumulate, kernel);
+    })
 }

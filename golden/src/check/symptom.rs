@@ -3,12 +3,11 @@
 use ndarray::ArrayD;
 
 use super::judge::error_in_bounds;
-use crate::Output;
 
 /// What stands out among the failures of one output; empty where nothing does.
-pub(super) fn symptoms(output: &Output, got: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Vec<String> {
+pub(super) fn symptoms(axes: &[&str], truth: &ArrayD<f64>, got: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Vec<String> {
     let mut failures = Vec::new();
-    for (((index, &expected), &got), &tolerance) in output.truth.indexed_iter().zip(got).zip(tolerance) {
+    for (((index, &expected), &got), &tolerance) in truth.indexed_iter().zip(got).zip(tolerance) {
         if error_in_bounds(got, expected, tolerance) > 1.0 {
             failures.push((ndarray::Dimension::slice(&index).to_vec(), got, expected));
         }
@@ -16,9 +15,9 @@ pub(super) fn symptoms(output: &Output, got: &ArrayD<f64>, tolerance: &ArrayD<f6
     let mut symptoms = Vec::new();
     symptoms.extend(nonfinite(&failures));
     symptoms.extend(constant(&failures));
-    for (axis, name) in output.spec.axes().iter().enumerate() {
+    for (axis, name) in axes.iter().enumerate() {
         let places: Vec<usize> = failures.iter().map(|(index, ..)| index[axis]).collect();
-        symptoms.extend(confined(&places, name, output.truth.len_of(ndarray::Axis(axis))));
+        symptoms.extend(confined(&places, name, truth.len_of(ndarray::Axis(axis))));
     }
     symptoms
 }
@@ -61,15 +60,12 @@ fn confined(places: &[usize], axis: &str, length: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutputKind, OutputSpec};
     use ndarray::{Array2, array};
 
     fn symptoms_of(got: Array2<f64>) -> Vec<String> {
-        let output = Output {
-            spec: OutputSpec::from(OutputKind::LogSumExp),
-            truth: array![[1.0, 2.0, 4.0]].into_dyn(),
-        };
-        symptoms(&output, &got.into_dyn(), &array![[0.1, 0.1, 0.1]].into_dyn())
+        let (truth, tolerance) = (array![[1.0, 2.0, 4.0]], array![[0.1, 0.1, 0.1]]);
+        let axes = ["query_head", "query"];
+        symptoms(&axes, &truth.into_dyn(), &got.into_dyn(), &tolerance.into_dyn())
     }
 
     #[test]

@@ -13,7 +13,7 @@ macro_rules! deviations {
         }
 
         impl Deviation {
-            /// All of them, in the order of a kernel: logits, mask, softmax, output, scores, reductions.
+            /// All of them, in the order of a kernel: logits, mask, softmax, output, scores, reductions, decoding.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Its name in tables and files.
@@ -114,6 +114,22 @@ deviations! {
     GroupMean, "group-mean", "mean instead of sum over the group";
     GroupFirst, "group-first", "first head of the group instead of all";
     GroupSquaredAfter, "group-squared-after", "weights squared after the sum over heads";
+    DecodeOverwritten, "decode-overwritten", "decoding: saliencies overwritten at every step instead of accumulated";
+    DecodePrefillDropped, "decode-prefill-dropped", "decoding: saliencies of the prefill dropped after its cut";
+    DecodePrefillOnly, "decode-prefill-only", "decoding: no step adds to the saliencies of the prefill";
+    DecodeCutFirst, "decode-cut-first", "decoding: cache cut before the step is added to the saliencies";
+    DecodeChoiceBehind, "decode-choice-behind", "decoding: tokens chosen by the saliencies of the step before";
+    DecodeStale, "decode-stale", "decoding: saliencies not moved along with their tokens at a cut";
+    DecodeRecentMore, "decode-recent-more", "decoding: recent window off by one: one token too many protected";
+    DecodeRecentFewer, "decode-recent-fewer", "decoding: recent window off by one: one token too few protected";
+    DecodeRecentUnprotected, "decode-recent-unprotected", "decoding: recent tokens not protected";
+    DecodeOldestProtected, "decode-oldest-protected", "decoding: first tokens protected instead of the recent ones";
+    DecodeLeastSalient, "decode-least-salient", "decoding: least salient tokens kept";
+    DecodeNewestKept, "decode-newest-kept", "decoding: newest tokens kept whatever their saliency";
+    DecodeUncompacted, "decode-uncompacted", "decoding: evicted tokens still attended to";
+    DecodeSelfUnseen, "decode-self-unseen", "decoding: query does not see its own token";
+    DecodeQueryBehind, "decode-query-behind", "decoding: query of the position before";
+    DecodeGroupShared, "decode-group-shared", "decoding: all heads of a group keep the tokens of the first";
 }
 
 impl fmt::Display for Deviation {

@@ -8,6 +8,7 @@
 
 mod attention;
 mod contribution;
+mod decode;
 mod deviation;
 mod reduction;
 mod visibility;
@@ -17,6 +18,7 @@ use obd_core::AttentionTrace;
 
 use crate::{OutputKind, OutputSpec, Precision, Problem};
 
+pub use decode::Decoded;
 pub use deviation::Deviation;
 
 /// How a kernel computes.

@@ -1,10 +1,13 @@
 //! The check, checked: every known bug is rendered on the whole suite, must fail it, and must be named.
 
-use golden::check::{Diagnosis, Evidence, Judge, Values, diagnose};
+use golden::check::{DecodeValues, Diagnosis, Evidence, Judge, Values, diagnose, judge_trace};
 use golden::rendering::{Deviation, Rendering};
-use golden::{Case, Dtype, Output, OutputKind, Precision, Suite};
+use golden::{Case, DecodeTrace, Dtype, Output, OutputKind, Precision, Suite};
+use ndarray::ArrayD;
 use obd_core::ProblemError;
 use rayon::prelude::*;
+
+use super::judge::DECODE;
 
 /// What became of one bug on the cases of one format.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +16,7 @@ pub struct Catch {
     pub deviation: Deviation,
     /// The format of the inputs.
     pub dtype: Dtype,
-    /// Cases in which at least one number lay beyond its bound.
+    /// Cases and traces in which at least one number lay beyond its bound.
     pub failed: usize,
     /// Their families, in the order of the suite.
     pub families: Vec<String>,
@@ -34,28 +37,40 @@ pub struct Honest {
     pub worst: f64,
 }
 
-/// A way to compute every output of a case.
-type Kernel = fn(&Case) -> Vec<Values>;
+/// An honest way to compute.
+struct Kernel {
+    name: &'static str,
+    rendering: Rendering,
+    /// Whether outputs are stored in the format of the inputs.
+    narrow: bool,
+}
 
-/// Honest ways to compute.
-const HONEST: [(&str, Kernel); 3] = [
-    ("f32, two passes over the row", |case| {
-        plain(Rendering::plain(Precision::F32), case)
-    }),
-    ("f32, online softmax in tiles of 16", |case| {
-        plain(Rendering::online(Precision::F32, 16), case)
-    }),
-    ("the same, output stored in the format of the inputs", |case| {
-        let mut values = plain(Rendering::online(Precision::F32, 16), case);
+fn kernels() -> [Kernel; 3] {
+    let kernel = |name, rendering, narrow| Kernel {
+        name,
+        rendering,
+        narrow,
+    };
+    let online = Rendering::online(Precision::F32, 16);
+    [
+        kernel("f32, two passes over the row", Rendering::plain(Precision::F32), false),
+        kernel("f32, online softmax in tiles of 16", online, false),
+        kernel("the same, output stored in the format of the inputs", online, true),
+    ]
+}
+
+impl Kernel {
+    fn values(&self, case: &Case) -> Vec<Values> {
+        let mut values = plain(self.rendering, case);
         for (output, values) in case.outputs.iter().zip(&mut values) {
-            if output.spec.kind == OutputKind::Output {
+            if self.narrow && output.spec.kind == OutputKind::Output {
                 values.stored = case.dtype.into();
                 values.numbers.mapv_inplace(|number| values.stored.round(number));
             }
         }
         values
-    }),
-];
+    }
+}
 
 /// Every bug in every format it can exist in.
 ///
@@ -65,12 +80,14 @@ pub fn catches(suite: &Suite) -> Result<Vec<Catch>, ProblemError> {
     let mut catches = Vec::new();
     for dtype in Dtype::ALL {
         let judges = judges(suite, dtype)?;
+        let traces = traces(suite, dtype);
         let bugs: Vec<Deviation> = Deviation::ALL
             .iter()
             .copied()
             .filter(|bug| bug.exists_in(dtype))
             .collect();
-        catches.par_extend(bugs.par_iter().map(|&bug| catch(&judges, dtype, bug)));
+        let caught = bugs.par_iter().map(|&bug| catch(&judges, &traces, dtype, bug));
+        catches.extend(caught.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(catches)
 }
@@ -83,24 +100,60 @@ pub fn honest(suite: &Suite) -> Result<Vec<Honest>, ProblemError> {
     let mut honest = Vec::new();
     for dtype in Dtype::ALL {
         let judges = judges(suite, dtype)?;
-        honest.par_extend(HONEST.par_iter().map(|&(name, kernel)| {
-            let mut found = Honest {
-                name,
+        let traces = traces(suite, dtype);
+        for kernel in kernels() {
+            let cases = judges.par_iter().map(|judge| {
+                let values = kernel.values(judge.case());
+                let outputs: Vec<(&Output, &Values)> = judge.case().outputs.iter().zip(&values).collect();
+                Ok(numbers(&Evidence::new(judge, &outputs)))
+            });
+            let loops = traces.par_iter().map(|trace| {
+                let (report, evidence) = judge_trace(trace, &decoded(kernel.rendering, trace), Precision::F32)?;
+                let (elements, worst) = numbers(&evidence);
+                // A wrong choice is beyond every bound.
+                Ok((elements, if report.passed() { worst } else { f64::INFINITY }))
+            });
+            let found = cases
+                .chain(loops)
+                .collect::<Result<Vec<(usize, f64)>, ProblemError>>()?;
+            honest.push(Honest {
+                name: kernel.name,
                 dtype,
-                elements: 0,
-                worst: 0.0,
-            };
-            for judge in &judges {
-                for (output, values) in judge.case().outputs.iter().zip(kernel(judge.case())) {
-                    let judgement = judge.judge(output, &values);
-                    found.elements += judgement.elements;
-                    found.worst = judgement.worst.map_or(0.0, |worst| worst.error).max(found.worst);
-                }
-            }
-            found
-        }));
+                elements: found.iter().map(|(elements, _)| elements).sum(),
+                worst: found.iter().fold(0.0, |worst, (_, error)| error.max(worst)),
+            });
+        }
     }
     Ok(honest)
+}
+
+/// How many numbers there are, and the largest error in units of the bound.
+fn numbers(evidence: &Evidence<'_>) -> (usize, f64) {
+    evidence
+        .numbers()
+        .fold((0, 0.0), |(elements, worst), (truth, got, tolerance)| {
+            let error = if got == truth {
+                0.0
+            } else {
+                (got - truth).abs() / tolerance
+            };
+            (
+                elements + 1,
+                if error.is_nan() {
+                    f64::INFINITY
+                } else {
+                    error.max(worst)
+                },
+            )
+        })
+}
+
+fn traces(suite: &Suite, dtype: Dtype) -> Vec<&DecodeTrace> {
+    suite
+        .decode_traces
+        .iter()
+        .filter(|trace| trace.dtype == dtype)
+        .collect()
 }
 
 fn judges(suite: &Suite, dtype: Dtype) -> Result<Vec<Judge<'_>>, ProblemError> {
@@ -111,27 +164,51 @@ fn judges(suite: &Suite, dtype: Dtype) -> Result<Vec<Judge<'_>>, ProblemError> {
         .collect()
 }
 
-fn plain(rendering: Rendering, case: &Case) -> Vec<Values> {
+/// Every output of a case.
+pub(super) fn plain(rendering: Rendering, case: &Case) -> Vec<Values> {
     let rendered = rendering.attend(&case.problem);
-    let values = |output: &Output| Values {
-        numbers: rendered.output(&output.spec),
-        stored: Precision::F32,
-    };
+    let values = |output: &Output| stored(rendered.output(&output.spec));
     case.outputs.iter().map(values).collect()
 }
 
-fn catch(judges: &[Judge<'_>], dtype: Dtype, deviation: Deviation) -> Catch {
+/// Every part of a decode trace.
+pub(super) fn decoded(rendering: Rendering, trace: &DecodeTrace) -> DecodeValues {
+    let decoded = rendering.decode(&trace.problem, &trace.policy);
+    DecodeValues {
+        prefill_saliency: Some(stored(decoded.prefill_saliency.into_dyn())),
+        step_saliency: Some(stored(decoded.step_saliency.into_dyn())),
+        kept: Some(decoded.kept.mapv(|position| position as i64).into_dyn()),
+    }
+}
+
+fn stored(numbers: ArrayD<f64>) -> Values {
+    Values {
+        numbers,
+        stored: Precision::F32,
+    }
+}
+
+fn catch(
+    judges: &[Judge<'_>],
+    traces: &[&DecodeTrace],
+    dtype: Dtype,
+    deviation: Deviation,
+) -> Result<Catch, ProblemError> {
     let rendering = Rendering::plain(Precision::F32).with(deviation);
     let given: Vec<Vec<Values>> = judges.iter().map(|judge| plain(rendering, judge.case())).collect();
-    let evidence: Vec<Evidence<'_>> = judges
-        .iter()
-        .zip(&given)
+    let cases = judges.iter().zip(&given);
+    let mut evidence: Vec<Evidence<'_>> = cases
         .map(|(judge, values)| Evidence::new(judge, &judge.case().outputs.iter().zip(values).collect::<Vec<_>>()))
         .collect();
-    let failed = judges.iter().zip(&evidence).filter(|(_, evidence)| evidence.failed());
-    let mut families: Vec<String> = failed.clone().map(|(judge, _)| judge.case().family.clone()).collect();
+    for trace in traces {
+        evidence.push(judge_trace(trace, &decoded(rendering, trace), Precision::F32)?.1);
+    }
+    let names = judges.iter().map(|judge| judge.case().family.as_str());
+    let names = names.chain(traces.iter().map(|_| DECODE));
+    let failed = names.zip(&evidence).filter(|(_, evidence)| evidence.failed());
+    let mut families: Vec<String> = failed.clone().map(|(family, _)| family.to_owned()).collect();
     families.dedup();
-    Catch {
+    Ok(Catch {
         deviation,
         dtype,
         failed: failed.count(),
@@ -140,5 +217,5 @@ fn catch(judges: &[Judge<'_>], dtype: Dtype, deviation: Deviation) -> Catch {
             Diagnosis::Matches(matches) => matches.into_iter().map(|matched| matched.deviation).collect(),
             Diagnosis::ErrsLike(_) | Diagnosis::Unknown(_) => Vec::new(),
         },
-    }
+    })
 }

@@ -1,10 +1,10 @@
-//! What a kernel in another language is given: the inputs of every case, without the answers.
+//! What a kernel in another language is given: the inputs of every case and decode trace, without the answers.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use golden::{Case, Dtype, Problem, Suite};
+use golden::{Case, DecodeTrace, Dtype, Problem, Suite};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype as Stored, TensorView};
 use serde_json::{Value, json};
@@ -20,7 +20,10 @@ type Tensor = (String, Stored, Vec<usize>, Vec<u8>);
 /// # Errors
 /// The system's, where a file cannot be written.
 pub fn write(suite: &Suite, folder: &Path) -> io::Result<()> {
-    let tensors: Vec<Tensor> = suite.cases.iter().flat_map(tensors).collect();
+    let cases = suite.cases.iter().map(|case| (&case.id, case.dtype, &case.problem));
+    let traces = suite.decode_traces.iter();
+    let traces = traces.map(|trace| (&trace.id, trace.dtype, &trace.problem));
+    let tensors: Vec<Tensor> = cases.chain(traces).flat_map(tensors).collect();
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         TensorView::new(*dtype, shape.clone(), bytes)
             .map(|view| (name.as_str(), view))
@@ -30,7 +33,8 @@ pub fn write(suite: &Suite, folder: &Path) -> io::Result<()> {
     let version = HashMap::from([(VERSION_KEY.to_owned(), suite.version.clone())]);
     let bytes = safetensors::serialize(views, Some(version)).map_err(io::Error::other)?;
     let cases: Vec<Value> = suite.cases.iter().map(case).collect();
-    let list = json!({ VERSION_KEY: suite.version, "cases": cases });
+    let traces: Vec<Value> = suite.decode_traces.iter().map(trace).collect();
+    let list = json!({ VERSION_KEY: suite.version, "cases": cases, "decode_traces": traces });
     write_atomically(&folder.join("inputs.safetensors"), &bytes)?;
     write_atomically(&folder.join("cases.json"), &serde_json::to_vec_pretty(&list)?)?;
     let readme = README.replace("VERSION", &suite.version);
@@ -40,42 +44,69 @@ pub fn write(suite: &Suite, folder: &Path) -> io::Result<()> {
 const README: &str = include_str!("inputs_readme.md");
 
 fn case(case: &Case) -> Value {
-    let problem = &case.problem;
-    let outputs: Vec<Value> = case
-        .outputs
-        .iter()
-        .map(|output| json!({"tensor": format!("{}/{}", case.id, output.spec), "shape": output.truth.shape()}))
-        .collect();
-    json!({
-        "id": case.id, "family": case.family, "comment": case.comment, "flags": case.flags, "dtype": case.dtype,
-        "num_query_heads": problem.num_query_heads(), "num_kv_heads": problem.num_kv_heads(),
-        "query_len": problem.query_len(), "kv_len": problem.kv_len(),
-        "head_dim": problem.head_dim(), "value_dim": problem.value_dim(),
-        "scale": problem.scale, "softcap": problem.softcap, "sink": problem.sinks.is_some(),
-        "mask": {
-            "causal": problem.mask.causal, "sliding_window": problem.mask.sliding_window,
-            "explicit": problem.mask.explicit.is_some(), "segments": problem.mask.segments,
-        },
-        "outputs": outputs,
-    })
+    let output = |output: &golden::Output| {
+        let tensor = format!("{}/{}", case.id, output.spec);
+        json!({"tensor": tensor, "shape": output.truth.shape()})
+    };
+    let mut entry = json!({
+        "id": case.id, "family": case.family, "comment": case.comment, "flags": case.flags,
+        "outputs": case.outputs.iter().map(output).collect::<Vec<_>>(),
+    });
+    describe(&mut entry, case.dtype, &case.problem);
+    entry
 }
 
-fn tensors(case: &Case) -> Vec<Tensor> {
-    let Problem { query, key, value, .. } = &case.problem;
-    let name = |part: &str| format!("{}/{part}", case.id);
+fn trace(trace: &DecodeTrace) -> Value {
+    let outputs = DecodeTrace::PARTS.iter().zip(trace.shapes());
+    let outputs = outputs.map(|(part, shape)| json!({"tensor": format!("{}/{part}", trace.id), "shape": shape}));
+    let policy = &trace.policy;
+    let mut entry = json!({
+        "id": trace.id, "comment": trace.comment, "flags": trace.flags, "score": policy.score.name(),
+        "prefill": policy.prefill, "prefill_window": policy.prefill_window,
+        "heavy": policy.heavy, "recent": policy.recent, "outputs": outputs.collect::<Vec<_>>(),
+    });
+    describe(&mut entry, trace.dtype, &trace.problem);
+    entry
+}
+
+/// Adds what a kernel must know of the problem beside its tensors.
+fn describe(entry: &mut Value, dtype: Dtype, problem: &Problem) {
+    entry["dtype"] = json!(dtype);
+    for (name, size) in [
+        ("num_query_heads", problem.num_query_heads()),
+        ("num_kv_heads", problem.num_kv_heads()),
+        ("query_len", problem.query_len()),
+        ("kv_len", problem.kv_len()),
+        ("head_dim", problem.head_dim()),
+        ("value_dim", problem.value_dim()),
+    ] {
+        entry[name] = json!(size);
+    }
+    entry["scale"] = json!(problem.scale);
+    entry["softcap"] = json!(problem.softcap);
+    entry["sink"] = json!(problem.sinks.is_some());
+    entry["mask"] = json!({
+        "causal": problem.mask.causal, "sliding_window": problem.mask.sliding_window,
+        "explicit": problem.mask.explicit.is_some(), "segments": problem.mask.segments,
+    });
+}
+
+fn tensors((id, of, problem): (&String, Dtype, &Problem)) -> Vec<Tensor> {
+    let Problem { query, key, value, .. } = problem;
+    let name = |part: &str| format!("{id}/{part}");
     let stored = |part: &str, shape: &[usize], numbers: &mut dyn Iterator<Item = f64>| {
-        let bytes = numbers.flat_map(|number| encode(number, case.dtype)).collect();
-        (name(part), dtype(case.dtype), shape.to_vec(), bytes)
+        let bytes = numbers.flat_map(|number| encode(number, of)).collect();
+        (name(part), dtype(of), shape.to_vec(), bytes)
     };
     let mut tensors = vec![
         stored("query", query.shape(), &mut query.iter().copied()),
         stored("key", key.shape(), &mut key.iter().copied()),
         stored("value", value.shape(), &mut value.iter().copied()),
     ];
-    if let Some(sinks) = &case.problem.sinks {
+    if let Some(sinks) = &problem.sinks {
         tensors.push(stored("sink", &[sinks.len()], &mut sinks.iter().copied()));
     }
-    if let Some(mask) = &case.problem.mask.explicit {
+    if let Some(mask) = &problem.mask.explicit {
         let seen = mask.iter().map(|&seen| u8::from(seen)).collect();
         tensors.push((name("mask"), Stored::BOOL, mask.shape().to_vec(), seen));
     }

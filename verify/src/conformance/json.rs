@@ -36,7 +36,8 @@ fn matched(matched: &Match) -> Value {
 
 fn family(line: &FamilyLine) -> Value {
     json!({
-        "family": line.family, "cases": line.cases, "passed": line.passed,
+        "family": line.family, "cases": line.cases, "passed": line.passed, "failed": line.failed,
+        "verdict": line.verdict(),
         "worst_in_bounds": number(line.worst), "worst_in_pragmatic": number(line.pragmatic),
     })
 }
@@ -62,7 +63,7 @@ fn judgement(judgement: &Judgement) -> Value {
         })
     });
     json!({
-        "output": judgement.spec.to_string(), "elements": judgement.elements, "failed": judgement.failed,
+        "output": judgement.output, "elements": judgement.elements, "failed": judgement.failed,
         "worst": worst, "error_in_pragmatic": number(judgement.pragmatic),
     })
 }

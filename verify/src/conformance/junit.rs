@@ -41,7 +41,7 @@ fn tests(case: &CaseReport) -> Vec<TestCase> {
 }
 
 fn test(case: &CaseReport, judgement: &Judgement) -> TestCase {
-    let name = format!("{}/{}", case.id, judgement.spec);
+    let name = format!("{}/{}", case.id, judgement.output);
     if judgement.passed() {
         return TestCase::new(name, TestCaseStatus::success());
     }

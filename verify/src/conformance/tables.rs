@@ -33,9 +33,9 @@ const CATCHES: &str = "\
 # What the check catches
 
 Written by `obcache golden tables`; a test compares. Each bug is one change of one place in a rendering of attention and
-scores that is otherwise right (`golden/src/rendering`). It is run over the whole default suite. The numbers say how many
-cases of a format it fails; `-` where it is no bug in that format. Every bug is caught in every format it exists in, and
-the report names it, and it alone.
+scores, or of the loop of a decode trace, that is otherwise right (`golden/src/rendering`). It is run over the whole default
+suite. The numbers say how many cases and traces of a format it fails; `-` where it is no bug in that format. Every bug is
+caught in every format it exists in, and the report names it, and it alone.
 
 ";
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use golden::check::Judge;
+use golden::check::{Evidence, Judge, judge_trace};
 use golden::rendering::Rendering;
-use golden::{Precision, Suite};
+use golden::{Case, DecodeTrace, Precision, Suite};
 use obd_core::ProblemError;
 use rayon::prelude::*;
+
+use super::catches::{decoded, plain};
+use super::judge::DECODE;
 
 /// One family, or one output.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,26 +35,43 @@ type Ratio = (f64, f64);
 /// # Errors
 /// [`ProblemError`] where a case is no attention problem; none that [`Suite::read`] hands out.
 pub fn tightness(suite: &Suite) -> Result<(Vec<Tightness>, Vec<Tightness>), ProblemError> {
-    let ratios: Vec<(&str, &str, Vec<Ratio>)> = suite
-        .cases
+    let cases = suite.cases.par_iter().map(of_case).collect::<Result<Vec<_>, _>>()?;
+    let traces = suite
+        .decode_traces
         .par_iter()
-        .map(|case| {
-            let judge = Judge::new(case, Precision::F32)?;
-            let rendered = Rendering::plain(Precision::F32).attend(&case.problem);
-            let outputs = case.outputs.iter().map(|output| {
-                let tolerance = judge.tolerance(output, Precision::F32);
-                let got = rendered.output(&output.spec);
-                let numbers = output.truth.iter().zip(&got).zip(&tolerance);
-                let ratios = numbers.filter_map(|((&truth, &got), &tolerance)| ratio(truth, got, tolerance));
-                (case.family.as_str(), output.spec.kind.name(), ratios.collect())
-            });
-            Ok(outputs.collect::<Vec<_>>())
-        })
-        .collect::<Result<Vec<_>, ProblemError>>()?
-        .concat();
+        .map(of_trace)
+        .collect::<Result<Vec<_>, _>>()?;
+    let ratios: Vec<Named> = cases.into_iter().flatten().chain(traces).collect();
     let families = ratios.iter().map(|(family, _, ratios)| (*family, ratios));
     let outputs = ratios.iter().map(|(_, output, ratios)| (*output, ratios));
     Ok((gathered(families), gathered(outputs)))
+}
+
+/// Family, output, and the ratios of its numbers.
+type Named<'a> = (&'a str, &'a str, Vec<Ratio>);
+
+fn of_case(case: &Case) -> Result<Vec<Named<'_>>, ProblemError> {
+    let judge = Judge::new(case, Precision::F32)?;
+    let values = plain(Rendering::plain(Precision::F32), case);
+    let outputs = case.outputs.iter().zip(&values).map(|(output, values)| {
+        let evidence = Evidence::new(&judge, &[(output, values)]);
+        (case.family.as_str(), output.spec.kind.name(), ratios(&evidence))
+    });
+    Ok(outputs.collect())
+}
+
+/// A trace counts for the output that it accumulates.
+fn of_trace(trace: &DecodeTrace) -> Result<Named<'_>, ProblemError> {
+    let values = decoded(Rendering::plain(Precision::F32), trace);
+    let (_, evidence) = judge_trace(trace, &values, Precision::F32)?;
+    Ok((DECODE, trace.policy.score.name(), ratios(&evidence)))
+}
+
+fn ratios(evidence: &Evidence<'_>) -> Vec<Ratio> {
+    let numbers = evidence.numbers();
+    numbers
+        .filter_map(|(truth, got, tolerance)| ratio(truth, got, tolerance))
+        .collect()
 }
 
 fn ratio(truth: f64, got: f64, tolerance: f64) -> Option<Ratio> {

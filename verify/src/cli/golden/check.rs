@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use golden::{OutputKind, Precision, Suite};
+use golden::{Arithmetic, OutputKind, Precision, Suite};
 
 use super::super::failure::Failure;
-use crate::conformance::judge::{Selection, Verdict, judge};
+use crate::conformance::judge::{DECODE, Selection, Verdict, judge};
 use crate::conformance::results::Results;
 use crate::conformance::{json, junit};
 use crate::output::write_atomically;
@@ -14,7 +14,8 @@ use crate::output::write_atomically;
 /// Judges the results of a kernel: one line a family, then each failure with its worst number, and the bug's name.
 ///
 /// Every number is held against the certified truth within a tolerance derived from the problem and the arithmetic
-/// (docs/derivations/error-bound.md). Exit codes: 0 every number is right, 1 some are not, 2 all that could be judged are
+/// (docs/derivations/error-bound.md). Decode traces are the family `decode`: saliencies are judged in the same way, kept positions
+/// exactly, save where the bound cannot tell two tokens apart. Exit codes: 0 every number is right, 1 some are not, 2 all that could be judged are
 /// right but tensors are missing or cannot be used.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -30,15 +31,24 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "f32")]
     accumulate: Accumulate,
 
+    /// Largest error of the kernel's exp, log and tanh, in units in the last place: 2 for ex2.approx of CUDA, more for the
+    /// built-in functions of a shading language.
+    #[arg(long, value_name = "ULPS", default_value_t = 1.0, value_parser = ulps)]
+    exp_ulps: f64,
+
     /// Judge only this family; may be repeated.
     #[arg(long)]
     family: Vec<String>,
+
+    /// Leave this family out; may be repeated.
+    #[arg(long, value_name = "FAMILY")]
+    skip: Vec<String>,
 
     /// Judge only cases with this flag; may be repeated.
     #[arg(long)]
     flag: Vec<String>,
 
-    /// Judge only outputs of this kind, such as joint; may be repeated.
+    /// Judge only outputs of this kind, such as joint, and no decode traces; may be repeated.
     #[arg(long, value_parser = kind)]
     output: Vec<OutputKind>,
 
@@ -56,7 +66,9 @@ Examples:
   obcache golden check results.safetensors
       everything the suite asks for
   obcache golden check results.safetensors --output joint --family plain --junit junit.xml
-      one kernel on one family, for CI";
+      one kernel on one family, for CI
+  obcache golden check results.safetensors --skip decode
+      a kernel without a decode loop; --family decode is the loop alone";
 
 /// Formats that a kernel may accumulate in.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -78,6 +90,14 @@ impl From<Accumulate> for Precision {
     }
 }
 
+fn ulps(text: &str) -> Result<f64, String> {
+    let ulps: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    let sensible = (0.5..=65536.0).contains(&ulps);
+    sensible
+        .then_some(ulps)
+        .ok_or_else(|| "expected 0.5 to 65536".to_owned())
+}
+
 fn kind(name: &str) -> Result<OutputKind, String> {
     let known = OutputKind::ALL.into_iter().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
@@ -92,15 +112,24 @@ impl Arguments {
         let suite = Suite::read(&self.suite).map_err(|error| Failure::Input(error.to_string()))?;
         let selection = Selection {
             families: self.family.clone(),
+            skipped: self.skip.clone(),
             flags: self.flag.clone(),
             outputs: self.output.clone(),
         };
-        if selection.of(&suite).cases.is_empty() {
-            return Err(Failure::Input(nothing(&suite)));
+        let left = selection.of(&suite);
+        if let Some(unknown) = self.unknown_family(&suite) {
+            return Err(Failure::Input(format!(
+                "there is no family {unknown}: {}",
+                known(&suite)
+            )));
+        }
+        if left.cases.is_empty() && left.decode_traces.is_empty() {
+            return Err(Failure::Input(format!("no case is left: {}", known(&suite))));
         }
         let results = Results::read(&self.results).map_err(|error| Failure::Input(error.to_string()))?;
-        let verdict = judge(&suite, &selection, &results, self.accumulate.into())
-            .map_err(|error| Failure::Input(error.to_string()))?;
+        let arithmetic = Arithmetic::uniform(self.accumulate.into()).with_exp_ulps(self.exp_ulps);
+        let verdict =
+            judge(&suite, &selection, &results, arithmetic).map_err(|error| Failure::Input(error.to_string()))?;
         self.write(&verdict)?;
         let text = text(&self.results, &results, &verdict);
         if !verdict.report.passed() {
@@ -110,6 +139,12 @@ impl Arguments {
             return Err(Failure::Verdict { text, code: 2 });
         }
         Ok(text)
+    }
+
+    fn unknown_family(&self, suite: &Suite) -> Option<&String> {
+        let known = families(suite);
+        let mut asked = self.family.iter().chain(&self.skip);
+        asked.find(|family| !known.contains(&family.as_str()))
     }
 
     fn write(&self, verdict: &Verdict) -> Result<(), Failure> {
@@ -126,13 +161,18 @@ impl Arguments {
     }
 }
 
-fn nothing(suite: &Suite) -> String {
+fn families(suite: &Suite) -> Vec<&str> {
     let mut families: Vec<&str> = suite.cases.iter().map(|case| case.family.as_str()).collect();
     families.dedup();
+    families.extend((!suite.decode_traces.is_empty()).then_some(DECODE));
+    families
+}
+
+fn known(suite: &Suite) -> String {
     let flags: Vec<&str> = suite.flags.keys().map(String::as_str).collect();
     format!(
-        "no case is left: families are {}; flags are {}",
-        families.join(", "),
+        "families are {}; flags are {}",
+        families(suite).join(", "),
         flags.join(", ")
     )
 }

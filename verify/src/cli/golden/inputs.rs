@@ -8,7 +8,7 @@ use golden::Suite;
 use super::super::failure::Failure;
 use crate::conformance::inputs;
 
-/// Writes the inputs of every case, without the answers, and what to compute from them.
+/// Writes the inputs of every case and decode trace, without the answers, and what to compute from them.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -33,10 +33,11 @@ impl Arguments {
             .map_err(|error| Failure::Ours(format!("{}: {error}", self.folder.display())))?;
         let outputs: usize = suite.cases.iter().map(|case| case.outputs.len()).sum();
         Ok(format!(
-            "{}: {} cases of suite {}, {outputs} outputs to compute; README.md says how",
+            "{}: {} cases of suite {}, {outputs} outputs to compute, and {} decode traces to follow; README.md says how",
             self.folder.display(),
             suite.cases.len(),
-            suite.version
+            suite.version,
+            suite.decode_traces.len()
         ))
     }
 }
