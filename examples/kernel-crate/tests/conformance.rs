@@ -51,6 +51,6 @@ fn inputs(problem: &Problem, first_query: usize) -> Inputs {
     }
 }
 
-// Vulkan lets exp be off by 3 + 2|x| ulps, 16 where a weight is above e^-6.5; Mesa's software Vulkan makes use of it. A device whose
-// exp is a good library's needs no such word.
+// Vulkan lets exp be off by 3 + 2|x| ulps, 16 where a weight is above e^-6.5; on Mesa's software Vulkan two cases need it. A device
+// whose exp is a good library's needs no such word.
 golden::conformance! { kernel = kernel, exp_ulps = 16 }
