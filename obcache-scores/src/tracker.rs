@@ -1,10 +1,11 @@
 //! A cache under a budget: saliencies accumulate over prefill and decoding, and tokens are evicted as they go.
 //!
-//! The tracker is fed traces; it never runs attention. It follows one query head.
+//! The tracker is fed traces, or what the strip engine yields; it never runs attention. It follows one query head.
 
 use ndarray::{Array1, Array2};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
+use crate::strip::{Element, Saliencies, Step};
 use crate::{Budget, PolicyError, Pooling, Protection, Score, accumulate, select};
 
 /// How a tracked cache scores and evicts.
@@ -155,6 +156,44 @@ impl Tracker {
         self.join(head, trace, head.query_len(), window)
     }
 
+    /// Takes in the prefill from the strip engine: the saliencies of the prompt's tokens, which join the cache. The engine's
+    /// problem says which queries count: the policy's [`prefill_window`](Policy::prefill_window), unless told otherwise.
+    ///
+    /// # Errors
+    /// [`PolicyError::TraceLength`] where tokens are cached already.
+    pub fn take_prefill<T: Element>(&mut self, saliencies: &Saliencies<T>) -> Result<(), PolicyError> {
+        let saliency = saliencies.score(self.policy.score);
+        if !self.positions.is_empty() {
+            let (found, expected) = (saliency.len(), self.positions.len() + saliency.len());
+            return Err(PolicyError::TraceLength { found, expected });
+        }
+        self.saliency = saliency.clone();
+        self.join_positions(saliency.len());
+        Ok(())
+    }
+
+    /// Takes in a decode step of the strip engine, whose cache holds the cached tokens followed by one new token; `head` is
+    /// the query head that is followed.
+    ///
+    /// # Errors
+    /// [`PolicyError::TraceLength`] where the step does not cover so many tokens.
+    pub fn take_step<T: Element>(&mut self, step: &Step<T>, head: usize) -> Result<(), PolicyError> {
+        let (found, expected) = (step.kv_len(), self.positions.len() + 1);
+        if found != expected {
+            return Err(PolicyError::TraceLength { found, expected });
+        }
+        // In place, and with room to grow: a step makes no new array.
+        let mut saliency = std::mem::take(&mut self.saliency).into_raw_vec_and_offset().0;
+        if !self.policy.accumulate {
+            saliency.fill(0.0);
+        }
+        saliency.resize(found, 0.0);
+        self.saliency = Array1::from_vec(saliency);
+        step.add_to(head, self.policy.score, &mut self.saliency);
+        self.join_positions(1);
+        Ok(())
+    }
+
     /// Adds `new` tokens and the saliency that the queries of `window` give to all.
     fn join(
         &mut self,
@@ -178,9 +217,13 @@ impl Tracker {
             }
         }
         self.saliency = saliency;
+        self.join_positions(new);
+        Ok(())
+    }
+
+    fn join_positions(&mut self, new: usize) {
         self.positions.extend(self.seen..self.seen + new);
         self.seen += new;
-        Ok(())
     }
 
     /// The slots that the policy keeps, ascending; all where the budget holds them.
@@ -201,11 +244,7 @@ impl Tracker {
     /// # Errors
     /// [`PolicyError::Slots`] where they do not ascend or one is not in the cache; nothing is dropped then.
     pub fn keep(&mut self, slots: &[usize]) -> Result<(), PolicyError> {
-        let cached = self.positions.len();
-        let ascending = slots.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending || slots.last().is_some_and(|&slot| slot >= cached) {
-            return Err(PolicyError::Slots { cached });
-        }
+        check_slots(slots, self.positions.len())?;
         self.positions = slots.iter().map(|&slot| self.positions[slot]).collect();
         self.saliency = slots.iter().map(|&slot| self.saliency[slot]).collect();
         Ok(())
@@ -227,9 +266,19 @@ impl Tracker {
     }
 }
 
+/// Refuses slots that do not ascend or that are not among those cached.
+pub(crate) fn check_slots(slots: &[usize], cached: usize) -> Result<(), PolicyError> {
+    let ascending = slots.windows(2).all(|pair| pair[0] < pair[1]);
+    if !ascending || slots.last().is_some_and(|&slot| slot >= cached) {
+        return Err(PolicyError::Slots { cached });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strip::{Cache, Decoder, Engine, Problem};
     use crate::test_heads::{trace, two_queries};
     use ndarray::array;
 
@@ -353,6 +402,47 @@ mod tests {
         assert_eq!(tracker.step(&even(2), &trace(&even(2))), refused);
         let refused = Err(PolicyError::TraceLength { found: 2, expected: 3 });
         assert_eq!(tracker.step(&even(3), &trace(&even(2))), refused);
+    }
+
+    #[test]
+    fn strips_are_taken_in_as_traces_are() {
+        let head = two_queries();
+        for variant in ["h2o_fullhist", "obcVK_fullhist", "tova"] {
+            let policy = Policy::published(variant, 2, 1).unwrap();
+            let mut by_traces = Tracker::new(policy.clone());
+            by_traces.prefill(&head, &trace(&head)).unwrap();
+            let problem = Problem::try_from(&head).unwrap().with_queries(policy.prefill_window);
+            let mut by_strips = Tracker::new(policy);
+            by_strips.take_prefill(&Engine::new().run(&problem)[0]).unwrap();
+            approx::assert_relative_eq!(by_strips.saliency(), by_traces.saliency(), max_relative = 1e-14);
+            for tokens in [4, 5] {
+                let head = Head::new(array![[1.0]], Array2::ones((tokens, 1)), Array2::ones((tokens, 1))).unwrap();
+                by_traces.step(&head, &trace(&head)).unwrap();
+                let cache = Cache::of(head.key().view(), head.value().view()).unwrap();
+                let mut decoder = Decoder::new();
+                by_strips
+                    .take_step(decoder.step(&cache, head.query().view()).unwrap(), 0)
+                    .unwrap();
+                approx::assert_relative_eq!(by_strips.saliency(), by_traces.saliency(), max_relative = 1e-14);
+                assert_eq!(by_strips.positions(), by_traces.positions());
+            }
+        }
+    }
+
+    #[test]
+    fn strips_over_another_cache_are_refused() {
+        let head = even(2);
+        let saliencies = Engine::new().run(&Problem::try_from(&head).unwrap());
+        let mut tracker = Tracker::new(weights(1, 1));
+        tracker.take_prefill(&saliencies[0]).unwrap();
+        let refused = Err(PolicyError::TraceLength { found: 2, expected: 4 });
+        assert_eq!(tracker.take_prefill(&saliencies[0]), refused);
+        let cache = Cache::of(head.key().view(), head.value().view()).unwrap();
+        let mut decoder = Decoder::new();
+        let step = decoder.step(&cache, head.query().view()).unwrap();
+        let refused = Err(PolicyError::TraceLength { found: 2, expected: 3 });
+        assert_eq!(tracker.take_step(step, 0), refused);
+        assert_eq!(tracker.positions(), [0, 1]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Heads that share a cache, and queries that come one by one (claims C8, C17, C18).
 
 use ndarray::{Array1, Array2, Array3, array, s};
+use obcache_scores::strip::{Cache, Decoder};
 use obcache_scores::{GroupReduction, Policy, Score, Tracker, accumulate, exact, projection};
 use obd_core::{Head, Perturbation, QueryWindow, grouped_heads};
 use proptest::prelude::*;
@@ -152,7 +153,20 @@ proptest! {
                 let head = part(token, token + 1);
                 tracker.step(&head, &attend(&head)).unwrap();
             }
+            let (mut by_strips, mut cache) = (Tracker::new(tracker.policy().clone()), Cache::new(3, 2).unwrap());
+            let mut decoder = Decoder::new();
+            for token in 0..6 {
+                cache.push(key.row(token), value.row(token)).unwrap();
+                let query = query.slice(s![token..token + 1, ..]);
+                by_strips.take_step(decoder.step(&cache, query).unwrap(), 0).unwrap();
+            }
+            prop_assert_eq!(by_strips.positions(), tracker.positions());
             let expected = accumulate(&score.contributions(&whole, &attend(&whole)), QueryWindow::All);
+            let largest = expected.fold(0.0, |largest: f64, x| largest.max(*x));
+            for (saliency, expected) in by_strips.saliency().iter().zip(&expected) {
+                // The engine's own error has its own claim (C20).
+                prop_assert!((saliency - expected).abs() <= 1e-9 * largest, "{score} by strips");
+            }
             // The same contributions, bit for bit, but for masked tokens' zeros and the order of the sum.
             for (saliency, expected) in tracker.saliency().iter().zip(&expected) {
                 prop_assert!((saliency - expected).abs() <= tolerance::gamma(12) * expected, "{score}");

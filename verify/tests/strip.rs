@@ -3,7 +3,7 @@
 use golden::bound::{self, Arithmetic};
 use golden::{OutputKind, Precision};
 use ndarray::{Array1, Array2, Array3, Axis, s};
-use obcache_scores::strip::{Element, Engine, Problem, Saliencies};
+use obcache_scores::strip::{Cache, Decoder, Element, Engine, Problem, Saliencies};
 use obcache_scores::{Score, accumulate, exact};
 use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow, Visibility};
 use proptest::prelude::*;
@@ -166,6 +166,27 @@ impl Group {
         }
         Engine::new().run(&problem)
     }
+
+    /// The last query alone, which sees every token: what a decode step is.
+    fn last_query(mut self) -> Self {
+        let last = self.query.len_of(Axis(1)) - 1;
+        self.query.slice_axis_inplace(Axis(1), (last..).into());
+        (self.causal, self.sliding_window, self.window) = (true, None, QueryWindow::All);
+        self
+    }
+
+    /// [`Group::last_query`] as a decode step.
+    fn step<T: Element>(&self) -> Vec<Saliencies<T>> {
+        let [key, value] = [&self.key, &self.value].map(|tensor| tensor.mapv(T::from_f64));
+        let query = self.query.index_axis(Axis(1), 0).mapv(T::from_f64);
+        let cache = Cache::of(key.view(), value.view()).unwrap();
+        let mut decoder = Decoder::new();
+        if let Some(sink) = self.sink {
+            decoder = decoder.with_sinks(&vec![sink; query.nrows()]).unwrap();
+        }
+        let step = decoder.step(&cache, query.view()).unwrap();
+        (0..step.group_size()).map(|head| step.saliencies(head)).collect()
+    }
 }
 
 const SCORES: [(Score, OutputKind); 11] = [
@@ -282,6 +303,18 @@ proptest! {
         prop_assert_eq!(fault(&group, Precision::F32, &group.run::<f32>(), 1.0), None);
     }
 
+    #[test]
+    fn c20_a_decode_step_in_32_bits_errs_no_more_than_a_good_kernel(group in group()) {
+        let group = group.last_query();
+        prop_assert_eq!(fault(&group, Precision::F32, &group.step::<f32>(), 1.0), None);
+    }
+
+    #[test]
+    fn c20_a_decode_step_in_64_bits_errs_no_more_than_a_good_kernel(group in group()) {
+        let group = group.last_query();
+        prop_assert_eq!(fault(&group, Precision::F64, &group.step::<f64>(), 2.0), None);
+    }
+
     // The trace-based scores are in 64 bits themselves, so both err.
     #[test]
     fn c20_strips_in_64_bits_err_no_more_than_a_good_kernel(group in group()) {
@@ -305,4 +338,7 @@ fn c20_a_strip_of_other_values_is_caught() {
     other.value[[3, 3]] *= 1.0 + 1e-4;
     assert_eq!(fault(&group, Precision::F32, &group.run::<f32>(), 1.0), None);
     assert!(fault(&group, Precision::F32, &other.run::<f32>(), 1.0).is_some());
+    let (group, other) = (group.last_query(), other.last_query());
+    assert_eq!(fault(&group, Precision::F32, &group.step::<f32>(), 1.0), None);
+    assert!(fault(&group, Precision::F32, &other.step::<f32>(), 1.0).is_some());
 }

@@ -8,11 +8,12 @@ use pulp::Simd;
 
 use super::element::Element;
 use super::first::{Contribution, Gap, SUMS};
+use super::lanes::MOST_LANES;
 use super::packed::{Packed, dot};
 use super::problem::Problem;
 use super::products;
 use super::profile::Clock;
-use super::row::{Others, Row, Weights};
+use super::row::{Others, Row, Weights, set_apart};
 use super::softmax::{Exponentials, Largest, Meet, Sums};
 use super::sweep::Sweep;
 
@@ -21,9 +22,6 @@ pub const BLOCK: usize = 128;
 
 /// Queries are padded to a multiple of this, so that a low strip meets the same products as a high one.
 const ROWS: usize = 8;
-
-/// The lanes of every processor divide this many tokens.
-const COLUMNS: usize = 16;
 
 /// What a block yields.
 pub(super) struct BlockSums<T> {
@@ -62,7 +60,9 @@ impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
 
     /// Tokens of a tile that have to be gone over.
     fn columns(&self, tile: usize) -> usize {
-        (self.seen.end - tile * T::TILE).next_multiple_of(COLUMNS).min(T::TILE)
+        (self.seen.end - tile * T::TILE)
+            .next_multiple_of(MOST_LANES)
+            .min(T::TILE)
     }
 
     /// Where the logits of a tile lie.
@@ -215,44 +215,21 @@ impl<T: Element> Workspace<T> {
 
     /// Takes the first token of each query out of its logits; the others are measured from the next, or from the sink.
     fn set_firsts_apart<S: Simd>(&mut self, strip: &Strip<T, S>) {
-        let hidden = T::HIDDEN.to_f64() / 2.0;
         self.firsts.clear();
         self.shifts.clear();
         self.others.clear();
         for (row, (largest, offset)) in self.largest.iter().zip(&self.offsets).enumerate() {
-            let two = largest.two();
-            let [first, second] = two.map(T::to_f64);
-            let mut logits = None;
-            if first > hidden {
-                let logits_of_row = &mut self.logits[strip.place(largest.tile)][row * T::STRIDE..][..T::TILE];
-                logits = logits_of_row
-                    .iter_mut()
-                    .enumerate()
-                    .find(|(_, logit)| **logit == two[0]);
-            }
-            let token = logits.map(|(column, logit)| {
-                *logit = T::HIDDEN;
-                (largest.tile * T::TILE + column, first)
-            });
-            let sink = strip
-                .problem
-                .sink(strip.head)
-                .map_or(T::HIDDEN.to_f64(), |sink| sink - offset);
-            let highest = second.max(sink);
-            let shift = if highest > hidden {
-                highest
+            let logits = if strip.tiles().contains(&largest.tile) {
+                &mut self.logits[strip.place(largest.tile)][row * T::STRIDE..][..T::TILE]
             } else {
-                token.map_or(0.0, |(_, logit)| logit)
+                &mut []
             };
-            // Rounded, so that the vectors measure from the same number.
-            let shift = T::from_f64(shift);
-            self.firsts.push(token);
-            self.shifts.push(shift);
-            self.others.push(Others {
-                shift: shift.to_f64(),
-                sum: 0.0,
-                moment: 0.0,
-            });
+            let sink = strip.problem.sink(strip.head).map(|sink| sink - offset);
+            let (first, others) = set_apart(largest.two(), sink, logits);
+            self.firsts
+                .push(first.map(|(column, logit)| (largest.tile * T::TILE + column, logit)));
+            self.shifts.push(T::from_f64(others.shift));
+            self.others.push(others);
         }
         self.sums.clear();
         self.sums.resize(self.shifts.len(), Sums::default());
@@ -292,10 +269,8 @@ impl<T: Element> Workspace<T> {
             };
             let value = &packed.values[token * value_dim..][..value_dim];
             let weights = Weights::new(logit, self.others[row], self.offsets[row], sink);
-            let plain = &mut block.output;
-            let gap = strip
-                .simd
-                .vectorize(|| Gap::new(value, &weights, output, plain, packed));
+            let (plain, units) = (&mut block.output, (&packed.value_mean[..], packed.unit));
+            let gap = strip.simd.vectorize(|| Gap::new(value, &weights, output, plain, units));
             self.rows.push(Row::new(&weights, &gap));
             let sums = gap.contributions(&weights, logit);
             block.firsts.push(Contribution { token, sums });

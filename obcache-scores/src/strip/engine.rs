@@ -100,7 +100,7 @@ impl Engine {
             heads: heads.collect(),
             profile: clock.profile,
         });
-        each(self.threads, tasks.iter().enumerate(), || {
+        each(self.threads, 1, tasks.iter().enumerate(), || {
             let mut workspace = Workspace::new(self.strip_height.get().min(BLOCK));
             let (packed, shared, tasks, window) = (&packed, &shared, &tasks, &window);
             move |(number, (head, queries)): (usize, &(usize, Range<usize>))| {
@@ -142,10 +142,10 @@ fn blocks(queries: Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> 
 }
 
 /// A run on the vectors that this processor has.
-struct Run<'a, 'p, T> {
-    engine: &'a Engine,
-    problem: &'a Problem<'p, T>,
-    observe: &'a (dyn Fn() + Sync),
+pub(super) struct Run<'a, 'p, T> {
+    pub engine: &'a Engine,
+    pub problem: &'a Problem<'p, T>,
+    pub observe: &'a (dyn Fn() + Sync),
 }
 
 impl<T: Element> WithSimd for Run<'_, '_, T> {

@@ -7,7 +7,7 @@
 //! ```
 
 use super::element::Element;
-use super::packed::{LANES, Packed};
+use super::packed::LANES;
 use super::row::Weights;
 use crate::exact::gain;
 
@@ -40,21 +40,21 @@ pub(super) struct Gap {
 
 impl Gap {
     /// Also turns `output` from the sum of e^x v over the others into the packed output, and appends the output itself
-    /// to `plain`. Sums over channels are [`LANES`] partial sums.
+    /// to `plain`. The value counts in units, less the mean. Sums over channels are [`LANES`] partial sums.
     #[inline(always)]
     pub fn new<T: Element>(
         value: &[T],
         weights: &Weights,
         output: &mut [T],
         plain: &mut Vec<T>,
-        packed: &Packed<T>,
+        (mean, unit): (&[f64], f64),
     ) -> Self {
         let first = plain.len();
         plain.resize(first + output.len(), T::default());
         let plain = plain[first..].as_chunks_mut::<LANES>().0.iter_mut();
         let values = value.as_chunks::<LANES>().0.iter();
         let outputs = output.as_chunks_mut::<LANES>().0.iter_mut();
-        let means = packed.value_mean.as_chunks::<LANES>().0.iter();
+        let means = mean.as_chunks::<LANES>().0.iter();
         let shares = Shares::new(weights);
         let mut sums = [[0.0; LANES]; 6];
         for (((values, outputs), means), plain) in values.zip(outputs).zip(means).zip(plain) {
@@ -72,7 +72,7 @@ impl Gap {
                 sums[4][lane] += packed_output.to_f64() * packed_output.to_f64();
                 sums[5][lane] += packed_output.to_f64() * mean;
                 outputs[lane] = packed_output;
-                plain[lane] = T::from_f64(packed.unit * plain_output);
+                plain[lane] = T::from_f64(unit * plain_output);
             }
         }
         let [distance, along_value, others_norm, output_norm, packed_norm, along_mean] =

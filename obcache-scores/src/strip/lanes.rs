@@ -5,6 +5,9 @@ use std::ops::{Add, Div, Mul, Sub};
 
 use pulp::{Simd, bytemuck};
 
+/// Most lanes of any processor, and a multiple of those of all.
+pub(super) const MOST_LANES: usize = 16;
+
 /// A number that vectors are made of: what `pulp` names by type, under one name.
 pub trait Lanes: Copy + Debug + Default + PartialOrd + Send + Sync + 'static {
     /// As many numbers as fit a register.

@@ -20,12 +20,16 @@
 //! ```
 
 mod block;
+mod cache;
+mod columns;
+mod decode;
 mod element;
 mod engine;
 mod exp;
 mod first;
 mod lanes;
 mod packed;
+mod pair;
 mod parallel;
 #[cfg(test)]
 mod paths;
@@ -37,14 +41,19 @@ mod reference;
 mod row;
 mod saliencies;
 mod softmax;
+mod step;
+mod stream;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod totals;
 
 pub use block::BLOCK;
+pub use cache::Cache;
+pub use decode::Decoder;
 pub use element::Element;
 pub use engine::Engine;
 pub use problem::Problem;
 pub use profile::Profile;
 pub use saliencies::Saliencies;
+pub use step::Step;

@@ -47,7 +47,7 @@ impl<T: Element> Packed<T> {
         let (keys, values) = (Rows::new(&key), Rows::new(&value));
         let tiles = problem.kv_len().div_ceil(T::TILE);
         let mut surveys = vec![Survey::default(); tiles];
-        each(threads, surveys.iter_mut().enumerate(), || {
+        each(threads, 1, surveys.iter_mut().enumerate(), || {
             |(tile, survey): (usize, &mut Survey)| {
                 *survey = simd.vectorize(|| Survey::new(keys.tile(tile), values.tile(tile)));
             }
@@ -56,7 +56,7 @@ impl<T: Element> Packed<T> {
             .iter()
             .flat_map(|survey| survey.plain_norms.iter().copied())
             .collect();
-        let unit = unit(&plain_norms);
+        let unit = unit(plain_norms.iter().fold(0.0, |largest, norms| norms[0].max(largest)));
         let common =
             |channels: fn(&Survey) -> &Vec<Channel>| common::<T>(surveys.iter().map(channels), problem.kv_len());
         let mut packed = Self {
@@ -73,7 +73,7 @@ impl<T: Element> Packed<T> {
         packed.value_mean.iter_mut().for_each(|mean| *mean /= unit);
         packed.value_mean.resize(values.padded(), 0.0);
         let (key_mean, value_mean) = (packed.key_mean.clone(), packed.value_mean.clone());
-        each(threads, packed.tiles().enumerate(), || {
+        each(threads, 1, packed.tiles().enumerate(), || {
             let mut rows = zeros(T::TILE * keys.width);
             let (key_mean, value_mean) = (&key_mean, &value_mean);
             move |(number, mut tile): (usize, Tile<T>)| {
@@ -278,7 +278,7 @@ fn transpose<T: Element>(rows: &[T], columns: &mut [T]) {
 
 /// Sum over a row in [`LANES`] partial sums, so that no addition waits for the one before.
 #[inline(always)]
-fn sum<T: Element>(row: &[T], term: impl Fn(f64) -> f64) -> f64 {
+pub(super) fn sum<T: Element>(row: &[T], term: impl Fn(f64) -> f64) -> f64 {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for chunk in chunks {
@@ -335,11 +335,8 @@ fn common<'a, T: Element>(surveys: impl Iterator<Item = &'a Vec<Channel>>, token
         .collect()
 }
 
-/// A power of two that no value's length exceeds by much; 1 where all are 0.
-fn unit(plain_norms: &[[f64; 2]]) -> f64 {
-    let largest = plain_norms
-        .iter()
-        .fold(0.0, |largest: f64, norms| largest.max(norms[0]));
+/// A power of two that no value's length exceeds by much, from the largest ‖v‖²; 1 where all are 0.
+pub(super) fn unit(largest: f64) -> f64 {
     if largest > 0.0 {
         (0.5 * largest.log2()).ceil().exp2()
     } else {

@@ -4,25 +4,74 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread::scope;
 
-/// Takes `items` one after another, each by whichever thread is free; `worker` makes each thread's own state.
-pub(super) fn each<I, W>(threads: NonZero<usize>, items: I, worker: impl Fn() -> W + Sync)
+/// Takes `items` one after another, each by whichever thread is free, which takes `run` of them at a time; `worker` makes
+/// each thread's own state.
+pub(super) fn each<I, W>(threads: NonZero<usize>, run: usize, items: I, worker: impl Fn() -> W + Sync)
 where
     I: Iterator + Send,
     W: FnMut(I::Item),
 {
     let items = Mutex::new(items);
-    // The lock is released before the item is worked on.
-    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let run = || {
-        let mut work = worker();
-        while let Some(item) = next() {
-            work(item);
+    // The lock is released before the items are worked on.
+    let take = |taken: &mut Vec<I::Item>| {
+        let mut items = items.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.extend(items.by_ref().take(run));
+    };
+    let work = || {
+        let (mut work, mut taken) = (worker(), Vec::with_capacity(run));
+        loop {
+            take(&mut taken);
+            if taken.is_empty() {
+                break;
+            }
+            taken.drain(..).for_each(&mut work);
         }
     };
     scope(|scope| {
         for _ in 1..threads.get() {
-            scope.spawn(run);
+            scope.spawn(work);
         }
-        run();
+        work();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_item_is_taken_once_whatever_the_threads_and_runs() {
+        for (threads, run) in [(1, 1), (1, 3), (2, 1), (3, 4), (2, 100)] {
+            let taken = Mutex::new(Vec::new());
+            each(threads.try_into().unwrap(), run, 0..10, || {
+                |item| taken.lock().unwrap().push(item)
+            });
+            let mut taken = taken.into_inner().unwrap();
+            taken.sort_unstable();
+            assert_eq!(taken, (0..10).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_thread_takes_runs_in_order() {
+        let runs = Mutex::new(Vec::new());
+        each(3.try_into().unwrap(), 4, 0..10, || {
+            |item| {
+                runs.lock().unwrap().push((std::thread::current().id(), item));
+            }
+        });
+        let runs = runs.into_inner().unwrap();
+        for first in [0, 4] {
+            let thread = runs.iter().find(|(_, item)| *item == first).unwrap().0;
+            let own: Vec<_> = runs
+                .iter()
+                .filter(|(id, _)| *id == thread)
+                .map(|(_, item)| *item)
+                .collect();
+            assert!(
+                own.windows(4)
+                    .any(|four| four == [first, first + 1, first + 2, first + 3])
+            );
+        }
+    }
 }

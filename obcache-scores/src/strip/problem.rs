@@ -88,10 +88,7 @@ impl<'a, T: Element> Problem<'a, T> {
     /// # Errors
     /// [`ProblemError::Parameter`] unless `scale` is finite and above 0.
     pub fn with_scale(mut self, scale: f64) -> Result<Self, ProblemError> {
-        if !(scale.is_finite() && scale > 0.0) {
-            return Err(parameter("scale", scale, "a finite number above 0"));
-        }
-        self.scale = scale;
+        self.scale = check_scale(scale)?;
         Ok(self)
     }
 
@@ -119,10 +116,7 @@ impl<'a, T: Element> Problem<'a, T> {
     /// [`ProblemError::Axis`] unless there is one a head, [`ProblemError::Parameter`] unless all are finite.
     pub fn with_sinks(mut self, sinks: &[f64]) -> Result<Self, ProblemError> {
         check_axis("sinks", "group_size", sinks.len(), self.group_size(), "heads of query")?;
-        if let Some(&sink) = sinks.iter().find(|sink| !sink.is_finite()) {
-            return Err(parameter("sink", sink, "a finite number"));
-        }
-        self.sinks = Some(sinks.to_vec());
+        self.sinks = Some(check_sinks(sinks)?);
         Ok(self)
     }
 
@@ -246,7 +240,21 @@ fn parameter(parameter: &'static str, value: f64, expected: &'static str) -> Pro
     }
 }
 
-fn check_tensor<T: Element, D: Dimension>(
+pub(super) fn check_scale(scale: f64) -> Result<f64, ProblemError> {
+    if scale.is_finite() && scale > 0.0 {
+        return Ok(scale);
+    }
+    Err(parameter("scale", scale, "a finite number above 0"))
+}
+
+pub(super) fn check_sinks(sinks: &[f64]) -> Result<Vec<f64>, ProblemError> {
+    match sinks.iter().find(|sink| !sink.is_finite()) {
+        Some(&sink) => Err(parameter("sink", sink, "a finite number")),
+        None => Ok(sinks.to_vec()),
+    }
+}
+
+pub(super) fn check_tensor<T: Element, D: Dimension>(
     tensor: &'static str,
     axes: &[&'static str],
     elements: &ArrayView<T, D>,

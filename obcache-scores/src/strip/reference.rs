@@ -8,25 +8,10 @@ use crate::{Score, exact};
 
 /// Output and column sums of one query head.
 pub(super) fn saliencies<T: Element>(problem: &Problem<T>, head: usize) -> Saliencies<T> {
-    let (queries, tokens) = (problem.queries(), problem.kv_len());
-    let zeros = || Array1::zeros(tokens);
-    let mut saliencies = Saliencies {
-        output: Array2::default((queries.len(), problem.value_dim())),
-        log_sum_exp: Array1::from_elem(queries.len(), problem.sink(head).unwrap_or(f64::NEG_INFINITY)),
-        weight: zeros(),
-        value: zeros(),
-        value_one_norm: zeros(),
-        key: zeros(),
-        joint: zeros(),
-        joint_no_cross: zeros(),
-        key_lse: zeros(),
-        joint_lse: zeros(),
-        key_mean: zeros(),
-        joint_mean: zeros(),
-        removal: zeros(),
-        key_zeroing: zeros(),
-        joint_zeroing: zeros(),
-    };
+    let queries = problem.queries();
+    let mut saliencies = Saliencies::zeros(problem.kv_len());
+    saliencies.output = Array2::default((queries.len(), problem.value_dim()));
+    saliencies.log_sum_exp = Array1::from_elem(queries.len(), problem.sink(head).unwrap_or(f64::NEG_INFINITY));
     for (row, i) in queries.enumerate() {
         let seen = problem.visible(i);
         if let Some(alone) = alone(problem, head, i) {

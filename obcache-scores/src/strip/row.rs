@@ -19,6 +19,37 @@ pub(super) struct Others {
     pub moment: f64,
 }
 
+/// Takes the first of a query's tokens out of the logits of its tile, given the two largest of all tiles, and measures
+/// the others from the second, or from the sink. The first is named by its column and its logit; there is none where no
+/// token is seen.
+pub(super) fn set_apart<T: Element>(
+    two: [T; 2],
+    sink: Option<f64>,
+    logits: &mut [T],
+) -> (Option<(usize, f64)>, Others) {
+    let hidden = T::HIDDEN.to_f64() / 2.0;
+    let [first, second] = two.map(T::to_f64);
+    let seen = first > hidden;
+    let column = logits.iter().position(|logit| seen && *logit == two[0]);
+    let first = column.map(|column| {
+        logits[column] = T::HIDDEN;
+        (column, first)
+    });
+    let highest = second.max(sink.unwrap_or(T::HIDDEN.to_f64()));
+    let shift = if highest > hidden {
+        highest
+    } else {
+        first.map_or(0.0, |(_, logit)| logit)
+    };
+    let others = Others {
+        // Rounded, so that the vectors measure from the same number.
+        shift: T::from_f64(shift).to_f64(),
+        sum: 0.0,
+        moment: 0.0,
+    };
+    (first, others)
+}
+
 /// The weights of a query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights {

@@ -3,6 +3,8 @@
 use ndarray::{Array1, Array2};
 use obd_core::Perturbation;
 
+use super::Element;
+use super::columns::COLUMNS;
 use crate::Score;
 
 /// Attention output and every column sum of one query head, over the queries of the problem's window.
@@ -41,6 +43,49 @@ pub struct Saliencies<T> {
     pub key_zeroing: Array1<f64>,
     /// Exact error of setting the token's key and value to 0.
     pub joint_zeroing: Array1<f64>,
+}
+
+impl<T: Element> Saliencies<T> {
+    /// No query, and 0 for each of `tokens` tokens.
+    pub(super) fn zeros(tokens: usize) -> Self {
+        let zeros = || Array1::zeros(tokens);
+        Self {
+            output: Array2::default((0, 0)),
+            log_sum_exp: Array1::zeros(0),
+            weight: zeros(),
+            value: zeros(),
+            value_one_norm: zeros(),
+            key: zeros(),
+            joint: zeros(),
+            joint_no_cross: zeros(),
+            key_lse: zeros(),
+            joint_lse: zeros(),
+            key_mean: zeros(),
+            joint_mean: zeros(),
+            removal: zeros(),
+            key_zeroing: zeros(),
+            joint_zeroing: zeros(),
+        }
+    }
+
+    /// The columns in the order of [`columns`](super::columns::columns).
+    pub(super) fn columns_mut(&mut self) -> [&mut Array1<f64>; COLUMNS] {
+        [
+            &mut self.weight,
+            &mut self.value,
+            &mut self.value_one_norm,
+            &mut self.key,
+            &mut self.joint,
+            &mut self.joint_no_cross,
+            &mut self.key_lse,
+            &mut self.joint_lse,
+            &mut self.key_mean,
+            &mut self.joint_mean,
+            &mut self.removal,
+            &mut self.key_zeroing,
+            &mut self.joint_zeroing,
+        ]
+    }
 }
 
 impl<T> Saliencies<T> {

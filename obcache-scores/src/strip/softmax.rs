@@ -3,17 +3,14 @@
 use pulp::{Simd, WithSimd};
 
 use super::element::Element;
-use super::lanes::Vector;
-
-/// Most lanes of any processor, for the state that each query keeps a lane.
-const LANES: usize = 16;
+use super::lanes::{MOST_LANES, Vector};
 
 /// The two largest logits that a query has met so far, lane by lane.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Largest<T> {
-    first: [T; LANES],
-    second: [T; LANES],
+    first: [T; MOST_LANES],
+    second: [T; MOST_LANES],
     /// The largest over all lanes, and the tile it was met in.
     top: T,
     pub tile: usize,
@@ -21,7 +18,7 @@ pub(super) struct Largest<T> {
 
 impl<T: Element> Default for Largest<T> {
     fn default() -> Self {
-        let hidden = [T::HIDDEN; LANES];
+        let hidden = [T::HIDDEN; MOST_LANES];
         Self {
             first: hidden,
             second: hidden,

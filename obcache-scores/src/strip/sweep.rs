@@ -1,22 +1,19 @@
 //! One sweep over a tile turns logits and products v·o into every column sum.
 //!
-//! With x the stored logit above the row's shift, a = e^x times the row's unit weight, and everything centred:
+//! With everything centred:
 //!
 //! ```text
 //! D = ‖v - o‖² = ‖v‖² + ‖o‖² - 2 v·o        C = v·(v - o) = D/2 + (‖v‖²/2 + mean·v) - (‖o‖²/2 + mean·o)
-//! key      a² f² D, cross  a² f C           f = x + level, for the three reference levels
-//! removal  (a / rest)² D                    rest = 1 - a
-//! key zeroing    ((b - a) / (rest + b))² D                       b = e^-lse: the weight over that at logit 0 is a row's
-//! joint zeroing  (a² D + 2 a b o·(v - o) + b² ‖o‖²) / (rest + b)²      own number, so that neither needs an exponential
 //! ```
-//! b and 1 are scaled by e^lse where lse < 0, so that neither overflows. D cancels where v is close to o: where it is
-//! less than a part of ‖v‖² + ‖o‖² it is taken from the differences instead, channel by channel.
+//! D cancels where v is close to o: where it is less than a part of ‖v‖² + ‖o‖² it is taken from the differences
+//! instead, channel by channel.
 
 use pulp::{Simd, WithSimd};
 
 use super::element::Element;
 use super::first::SUMS;
 use super::lanes::Vector;
+use super::pair::{Distances, Pairs};
 use super::row::Row;
 
 /// Below this part of ‖v‖² + ‖o‖², ‖v - o‖² is recomputed. The expansion is off by at most about (value_dim + 4) u
@@ -70,7 +67,6 @@ impl<T: Element> Sweep<'_, T> {
         let splat = |number: T| Vector::splat(simd, number);
         let [zero, one] = [T::default(), T::UNIT].map(splat);
         let [minus_two, half, cancelled] = [-2.0, 0.5, CANCELLED].map(|number| splat(T::from_f64(number)));
-        let hidden = splat(T::from_f64(T::HIDDEN.to_f64() / 2.0));
         let (norm, own_half) = (at(self.norms), at(self.halves));
         let mut sums = [zero; SUMS];
         for (sum, all) in sums.iter_mut().zip(self.sums.chunks(T::TILE)) {
@@ -79,48 +75,22 @@ impl<T: Element> Sweep<'_, T> {
         let mut least = one;
         let pairs = self.logits.chunks(T::STRIDE).zip(self.products.chunks(T::STRIDE));
         for ((index, row), (logits, products)) in self.rows.iter().enumerate().zip(pairs) {
-            let z = at(logits);
-            let x = z - splat(row.shift);
-            let a = x.exp() * splat(row.unit_weight);
-            let seen = z.above(hidden);
-
+            let pair = Pairs::new(at(logits), row);
             let both = norm + splat(row.norm);
             let mut distance = at(products).mul_add(minus_two, both);
             let margin = both.mul_from(cancelled, distance);
             if CAREFUL {
                 self.recompute((index, column), &mut distance, margin);
             } else {
-                least = least.min(margin.where_or(seen, one));
+                least = least.min(margin.where_or(pair.seen, one));
             }
             let halves = own_half - splat(row.half);
-            let along_value = distance.mul_add(half, halves);
-            let along_output = distance.mul_from(half, halves);
-
-            let square = a * a;
-            let far = square * distance;
-            let along = square * along_value;
-            sums[0] = sums[0] + a;
-            sums[1] = sums[1] + square;
-            for (level, &reference) in row.levels.iter().enumerate() {
-                let f = x + splat(reference);
-                sums[2 + 2 * level] = f.mul_add(f * far, sums[2 + 2 * level]);
-                sums[3 + 2 * level] = f.mul_add(along, sums[3 + 2 * level]);
-            }
-
-            // One division for both 1 / rest and 1 / (rest + b).
-            let (zeroed, scale) = (splat(row.zeroed), splat(row.scale));
-            let rest = one - a;
-            let with_zeroed = rest.mul_add(scale, zeroed);
-            let inverse = one / (rest * with_zeroed);
-            let odds = a * (with_zeroed * inverse);
-            // A token that is not seen has weight 0, but would gain some.
-            let share = (rest * inverse).where_or(seen, zero);
-            let gain = a.mul_from(scale, zeroed) * share;
-            sums[8] = (odds * odds).mul_add(distance, sums[8]);
-            sums[9] = (gain * gain).mul_add(distance, sums[9]);
-            let [squared_scale, twice, own] = row.joint.map(splat);
-            let joint = (a * along_output).mul_add(twice, far.mul_add(squared_scale, own));
-            sums[10] = (share * share).mul_add(joint, sums[10]);
+            let distances = Distances {
+                squared: distance,
+                along_value: distance.mul_add(half, halves),
+                along_output: distance.mul_from(half, halves),
+            };
+            pair.add(row, &distances, &mut sums);
         }
         (sums, least)
     }

@@ -1,8 +1,11 @@
 //! The engine against one query at a time through the trace-based scores, on every path of dispatch.
 
-use ndarray::{Array1, Array2, Array3};
-use obd_core::{Perturbation, QueryWindow};
+use ndarray::{Array1, Array2, Array3, Axis};
+use obd_core::{Perturbation, ProblemError, QueryWindow};
 
+use super::decode::Decoding;
+use super::engine::Run;
+use super::paths::each_path;
 use super::*;
 use crate::Score;
 
@@ -53,29 +56,199 @@ fn apart(found: &Array1<f64>, expected: &Array1<f64>) -> f64 {
 }
 
 fn check<T: Element>(problem: &Problem<T>, tolerance: f64) {
-    let found = Engine::new().run(problem);
+    check_found("native", problem, &Engine::new().run(problem), tolerance);
+}
+
+fn check_found<T: Element>(path: &str, problem: &Problem<T>, found: &[Saliencies<T>], tolerance: f64) {
+    assert_eq!(found.len(), problem.group_size());
     for (head, found) in found.iter().enumerate() {
         let expected = reference::saliencies(problem, head);
         for score in Score::ALL {
             let apart = apart(found.score(score), expected.score(score));
-            assert!(apart <= tolerance, "{score}: {apart}");
+            assert!(apart <= tolerance, "{path}, {score}: {apart}");
         }
         for what in Perturbation::ALL {
             let apart = apart(found.exact(what), expected.exact(what));
-            assert!(apart <= tolerance, "{}: {apart}", what.name());
+            assert!(apart <= tolerance, "{path}, {}: {apart}", what.name());
         }
         let flat = |output: &Array2<T>| output.iter().map(|o| o.to_f64()).collect();
         assert!(
             apart(&flat(&found.output), &flat(&expected.output)) <= tolerance,
-            "output"
+            "{path}, output"
         );
         for (found, expected) in found.log_sum_exp.iter().zip(&expected.log_sum_exp) {
             assert!(
                 found == expected || (found - expected).abs() <= tolerance * (1.0 + expected.abs()),
-                "{found} {expected}"
+                "{path}, {found} {expected}"
             );
         }
     }
+}
+
+/// A step as the saliencies of its heads.
+fn saliencies<T: Element>(step: &Step<T>) -> Vec<Saliencies<T>> {
+    let head = |head: usize| {
+        let saliencies = step.saliencies(head);
+        for score in Score::ALL {
+            let mut sums = Array1::ones(step.kv_len());
+            step.add_to(head, score, &mut sums);
+            assert_eq!(sums, saliencies.score(score) + 1.0, "{score}");
+        }
+        saliencies
+    };
+    (0..step.group_size()).map(head).collect()
+}
+
+fn check_step<T: Element>(decoder: &mut Decoder<T>, problem: &Problem<T>, tolerance: f64) {
+    let cache = Cache::of(problem.key(), problem.value()).unwrap();
+    let step = decoder.step(&cache, problem.query().index_axis(Axis(1), 0)).unwrap();
+    assert_eq!(step.kv_len(), problem.kv_len());
+    check_found("decoder", problem, &saliencies(step), tolerance);
+}
+
+#[test]
+fn every_path_agrees_with_the_trace_based_scores() {
+    let tensors = Tensors::<f64>::new([1, 140, 210, 9, 11], 4.0);
+    let problem = tensors.problem();
+    let (observe, engine) = (|| (), Engine::new());
+    let run = || Run {
+        engine: &engine,
+        problem: &problem,
+        observe: &observe,
+    };
+    for (path, (found, _)) in each_path(run) {
+        check_found(path, &problem, &found, 1e-12);
+    }
+    let tensors = Tensors::<f32>::new([1, 140, 400, 9, 11], 4.0);
+    let problem = tensors.problem();
+    let run = || Run {
+        engine: &engine,
+        problem: &problem,
+        observe: &observe,
+    };
+    for (path, (found, _)) in each_path(run) {
+        check_found(path, &problem, &found, 2e-5);
+    }
+}
+
+#[test]
+fn a_step_agrees_with_the_trace_based_scores_on_every_path() {
+    fn on_every_path<T: Element>(sizes: [usize; 5], tolerance: f64) {
+        let tensors = Tensors::<T>::new(sizes, 4.0);
+        let problem = tensors.problem();
+        let cache = Cache::of(problem.key(), problem.value()).unwrap();
+        let query = problem.query().index_axis_move(Axis(1), 0);
+        // Each path has a decoder of its own, which its output hands over.
+        for (path, decoder) in each_path(|| Handing(Decoder::new(), &cache, query)) {
+            check_found(path, &problem, &saliencies(decoder.last()), tolerance);
+        }
+    }
+    on_every_path::<f64>([3, 1, 800, 17, 19], 1e-12);
+    on_every_path::<f32>([3, 1, 800, 17, 19], 2e-5);
+}
+
+/// A step that hands over its decoder.
+struct Handing<'a, T>(Decoder<T>, &'a Cache<T>, ndarray::ArrayView2<'a, T>);
+
+impl<T: Element> pulp::WithSimd for Handing<'_, T> {
+    type Output = Decoder<T>;
+
+    fn with_simd<S: pulp::Simd>(mut self, simd: S) -> Decoder<T> {
+        let step = Decoding {
+            decoder: &mut self.0,
+            cache: self.1,
+            query: self.2,
+        };
+        step.with_simd(simd);
+        self.0
+    }
+}
+
+#[test]
+fn a_step_over_any_number_of_tokens_writes_over_the_one_before() {
+    let mut decoder = Decoder::new();
+    for tokens in [193, 1, 2, 16, 400, 192, 7] {
+        let tensors = Tensors::<f64>::new([2, 1, tokens, 5, 3], 8.0);
+        check_step(&mut decoder, &tensors.problem(), 1e-12);
+    }
+    let tensors = Tensors::<f64>::new([1, 1, 300, 16, 32], 8.0);
+    check_step(&mut decoder, &tensors.problem(), 1e-12);
+}
+
+#[test]
+fn a_step_knows_scales_and_sinks_and_keeps_its_digits() {
+    let tensors = Tensors::<f64>::new([2, 1, 300, 5, 3], 8.0);
+    let problem = tensors
+        .problem()
+        .with_sinks(&[1.0, 30.0])
+        .unwrap()
+        .with_scale(0.3)
+        .unwrap();
+    let decoder = Decoder::new().with_scale(0.3).unwrap();
+    check_step(&mut decoder.with_sinks(&[1.0, 30.0]).unwrap(), &problem, 1e-12);
+    let tensors = Tensors::<f64>::new([1, 1, 200, 8, 5], 80.0);
+    check_step(&mut Decoder::new(), &tensors.problem(), 1e-11);
+    let mut tensors = Tensors::<f64>::new([1, 1, 200, 8, 5], 4.0);
+    tensors.value += 1e3;
+    check_step(&mut Decoder::new(), &tensors.problem(), 1e-10);
+    // Squares of these leave 32 bits on either side.
+    for size in [1e30, 1e-30] {
+        let mut tensors = Tensors::<f32>::new([1, 1, 200, 8, 5], 4.0);
+        tensors.value *= size;
+        check_step(&mut Decoder::new(), &tensors.problem(), 1e-4);
+    }
+}
+
+#[test]
+fn no_number_of_threads_moves_a_bit_of_a_step() {
+    let tensors = Tensors::<f32>::new([2, 1, 1000, 16, 24], 4.0);
+    let problem = tensors.problem();
+    let cache = Cache::of(problem.key(), problem.value()).unwrap();
+    let steps = [1, 2, 5].map(|threads| {
+        let mut decoder = Decoder::new().with_threads(threads.try_into().unwrap());
+        saliencies(decoder.step(&cache, problem.query().index_axis(Axis(1), 0)).unwrap())
+    });
+    assert!(steps[0] == steps[1] && steps[0] == steps[2]);
+}
+
+#[test]
+fn a_cache_that_grew_and_shrank_is_one_of_what_is_left() {
+    let tensors = Tensors::<f64>::new([1, 1, 9, 5, 3], 4.0);
+    let mut cache = Cache::of(tensors.key.view(), tensors.value.view()).unwrap();
+    cache.keep(&[0, 2, 3, 8]).unwrap();
+    cache.push(tensors.key.row(5), tensors.value.row(5)).unwrap();
+    let rows = [0, 2, 3, 8, 5];
+    let (key, value) = (tensors.key.select(Axis(0), &rows), tensors.value.select(Axis(0), &rows));
+    let problem = Problem::new(tensors.query.view(), key.view(), value.view()).unwrap();
+    let mut decoder = Decoder::new();
+    let step = decoder.step(&cache, tensors.query.index_axis(Axis(1), 0)).unwrap();
+    check_found("decoder", &problem, &saliencies(step), 1e-12);
+}
+
+#[test]
+fn a_step_refuses_what_does_not_fit() {
+    let mut decoder = Decoder::new();
+    let cache = Cache::<f64>::new(2, 3).unwrap();
+    let two = Array2::zeros((1, 2));
+    let empty = ProblemError::Empty {
+        tensor: "key",
+        axis: "kv_len",
+    };
+    assert_eq!(decoder.step(&cache, two.view()).unwrap_err(), empty);
+    let mut cache = cache;
+    cache.push(Array1::zeros(2).view(), Array1::zeros(3).view()).unwrap();
+    let three = Array2::zeros((1, 3));
+    let text = decoder.step(&cache, three.view()).unwrap_err().to_string();
+    assert_eq!(text, "query: head_dim is 3, expected 2 (head_dim of the cache)");
+    let nan = Array2::from_elem((1, 2), f64::NAN);
+    let text = decoder.step(&cache, nan.view()).unwrap_err().to_string();
+    assert_eq!(text, "query[0, 0] is NaN, expected a finite number");
+    let text = decoder.clone().with_sinks(&[0.0, 0.0]).unwrap();
+    let text = text.clone().step(&cache, two.view()).unwrap_err().to_string();
+    assert_eq!(text, "query: group_size is 1, expected 2 (number of sinks)");
+    assert!(decoder.clone().with_sinks(&[f64::NAN]).is_err());
+    assert!(decoder.clone().with_scale(0.0).is_err());
+    assert_eq!(decoder.step(&cache, two.view()).unwrap().kv_len(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2};
 
 use super::block::BlockSums;
+use super::columns::plain_columns;
 use super::element::Element;
 use super::first::SUMS;
 use super::packed::Packed;
@@ -59,34 +60,17 @@ impl<T: Element> Totals<T> {
 
     /// The scores that the sums make, with the values back in their own unit.
     pub fn saliencies(self, packed: &Packed<T>) -> Saliencies<T> {
-        let tokens = packed.plain_norms.len();
-        let unit = packed.unit * packed.unit;
-        let sum = |index: usize| Array1::from_iter(self.sums[index][..tokens].iter().copied());
-        let norms = |which: usize| Array1::from_iter(packed.plain_norms.iter().map(|norms| norms[which]));
-        let weight = sum(0);
-        let value = sum(1) * norms(0);
-        // A sum of squares that rounding carried below 0 is 0; what overflowed stays not a number.
-        let joint = |level: usize| {
-            let joint = &value + unit * (sum(2 + 2 * level) + 2.0 * sum(3 + 2 * level));
-            joint.mapv_into(|sum| if sum < 0.0 { 0.0 } else { sum })
-        };
-        Saliencies {
-            value_one_norm: &weight * norms(1),
-            key: unit * sum(2),
-            joint: joint(0),
-            joint_no_cross: &value + unit * sum(2),
-            key_lse: unit * sum(4),
-            joint_lse: joint(1),
-            key_mean: unit * sum(6),
-            joint_mean: joint(2),
-            removal: unit * sum(8),
-            key_zeroing: unit * sum(9),
-            joint_zeroing: (unit * sum(10)).mapv_into(|sum| if sum < 0.0 { 0.0 } else { sum }),
-            weight,
-            value,
-            output: self.output,
-            log_sum_exp: self.log_sum_exp,
+        let mut saliencies = Saliencies::zeros(packed.plain_norms.len());
+        let mut tokens = saliencies.columns_mut().map(|column| column.iter_mut());
+        for (token, &norms) in packed.plain_norms.iter().enumerate() {
+            let sums = std::array::from_fn(|sum| self.sums[sum][token]);
+            for (place, column) in tokens.iter_mut().zip(plain_columns(sums, norms, packed.unit)) {
+                place.next().into_iter().for_each(|place| *place = column);
+            }
         }
+        saliencies.output = self.output;
+        saliencies.log_sum_exp = self.log_sum_exp;
+        saliencies
     }
 }
 

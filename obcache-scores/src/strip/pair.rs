@@ -1,0 +1,80 @@
+//! What a vector of pairs, one query against several tokens, adds to their column sums.
+//!
+//! With x the stored logit above the row's shift, a = e^x times the row's unit weight, D = ‖v - o‖², C = v·(v - o):
+//!
+//! ```text
+//! key      a² f² D, cross  a² f C           f = x + level, for the three reference levels
+//! removal  (a / rest)² D                    rest = 1 - a
+//! key zeroing    ((b - a) / (rest + b))² D                       b = e^-lse: the weight over that at logit 0 is a row's
+//! joint zeroing  (a² D + 2 a b o·(v - o) + b² ‖o‖²) / (rest + b)²      own number, so that neither needs an exponential
+//! ```
+//! b and 1 are scaled by e^lse where lse < 0, so that neither overflows.
+
+use pulp::Simd;
+
+use super::element::Element;
+use super::first::SUMS;
+use super::lanes::Vector;
+use super::row::Row;
+
+/// Logits of so many tokens measured from the row's shift, and which of them are seen.
+pub(super) struct Pairs<T: Element, S: Simd> {
+    x: Vector<T, S>,
+    pub seen: T::Mask<S>,
+}
+
+/// Values of these tokens against the row's output.
+pub(super) struct Distances<T: Element, S: Simd> {
+    /// ‖v - o‖².
+    pub squared: Vector<T, S>,
+    /// v·(v - o).
+    pub along_value: Vector<T, S>,
+    /// o·(v - o).
+    pub along_output: Vector<T, S>,
+}
+
+impl<T: Element, S: Simd> Pairs<T, S> {
+    /// From stored logits.
+    #[inline(always)]
+    pub fn new(logits: Vector<T, S>, row: &Row<T>) -> Self {
+        let hidden = Vector::splat(logits.simd, T::from_f64(T::HIDDEN.to_f64() / 2.0));
+        Self {
+            x: logits - Vector::splat(logits.simd, row.shift),
+            seen: logits.above(hidden),
+        }
+    }
+
+    /// Adds what the query contributes.
+    #[inline(always)]
+    pub fn add(&self, row: &Row<T>, distances: &Distances<T, S>, sums: &mut [Vector<T, S>; SUMS]) {
+        let splat = |number: T| Vector::splat(self.x.simd, number);
+        let [zero, one] = [T::default(), T::UNIT].map(splat);
+        let distance = distances.squared;
+        let a = self.x.exp() * splat(row.unit_weight);
+        let square = a * a;
+        let far = square * distance;
+        let along = square * distances.along_value;
+        sums[0] = sums[0] + a;
+        sums[1] = sums[1] + square;
+        for (level, &reference) in row.levels.iter().enumerate() {
+            let f = self.x + splat(reference);
+            sums[2 + 2 * level] = f.mul_add(f * far, sums[2 + 2 * level]);
+            sums[3 + 2 * level] = f.mul_add(along, sums[3 + 2 * level]);
+        }
+
+        // One division for both 1 / rest and 1 / (rest + b).
+        let (zeroed, scale) = (splat(row.zeroed), splat(row.scale));
+        let rest = one - a;
+        let with_zeroed = rest.mul_add(scale, zeroed);
+        let inverse = one / (rest * with_zeroed);
+        let odds = a * (with_zeroed * inverse);
+        // A token that is not seen has weight 0, but would gain some.
+        let share = (rest * inverse).where_or(self.seen, zero);
+        let gain = a.mul_from(scale, zeroed) * share;
+        sums[8] = (odds * odds).mul_add(distance, sums[8]);
+        sums[9] = (gain * gain).mul_add(distance, sums[9]);
+        let [squared_scale, twice, own] = row.joint.map(splat);
+        let joint = (a * distances.along_output).mul_add(twice, far.mul_add(squared_scale, own));
+        sums[10] = (share * share).mul_add(joint, sums[10]);
+    }
+}
