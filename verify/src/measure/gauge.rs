@@ -1,12 +1,12 @@
 //! The gauge on real data: one vector added to all keys changes no output, and yet the key score's ranking (claim C14).
 
 use ndarray::Array1;
-use obcache_scores::{Score, accumulate, exact};
-use obd_core::{AttentionTrace, Head, Perturbation, ProblemError, QueryWindow};
+use obcache_scores::Score;
+use obd_core::{Head, Perturbation, ProblemError, QueryWindow};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use reference_attention::attend;
 
+use super::ranking::Contributions;
 use crate::agreement::spearman;
 
 /// Seed of the direction of the shift (ChaCha8).
@@ -40,22 +40,20 @@ pub(super) fn names() -> Vec<String> {
 }
 
 /// Every score's saliency and the true error of removal, over all queries.
-pub(super) fn rankings(head: &Head, trace: &AttentionTrace) -> Vec<Array1<f64>> {
-    let mut rankings: Vec<Array1<f64>> = Score::ALL
-        .iter()
-        .map(|score| accumulate(&score.contributions(head, trace), QueryWindow::All))
-        .collect();
-    rankings.push(accumulate(
-        &exact::contributions(Perturbation::Removal, head, trace),
-        QueryWindow::All,
-    ));
+pub(super) fn rankings(head: &Head) -> Vec<Array1<f64>> {
+    let contributions = Contributions::of(head);
+    let mut rankings = contributions.scores(QueryWindow::All);
+    let truths = Perturbation::ALL
+        .into_iter()
+        .zip(contributions.truths(QueryWindow::All));
+    let removal = truths.filter(|(what, _)| *what == Perturbation::Removal);
+    rankings.extend(removal.map(|(_, errors)| errors));
     rankings
 }
 
 /// Spearman's correlation of each ranking of [`names`] before and after the shift.
 pub(super) fn correlations(head: &Head) -> Result<Vec<Option<f64>>, ProblemError> {
-    let after = shifted(head)?;
-    let (before, after) = (rankings(head, &attend(head)), rankings(&after, &attend(&after)));
+    let (before, after) = (rankings(head), rankings(&shifted(head)?));
     Ok(before
         .iter()
         .zip(&after)

@@ -203,8 +203,7 @@ fn gauge_example(
     let (id, capture, position) = &places[most];
     let head = capture.head(*position, id.head)?;
     let moved = gauge::shifted(&head)?;
-    let ranking = |head: &obd_core::Head| gauge::rankings(head, &reference_attention::attend(head));
-    let (before, after) = (ranking(&head), ranking(&moved));
+    let (before, after) = (gauge::rankings(&head), gauge::rankings(&moved));
     let pair = |place: usize| (before[place].to_vec(), after[place].to_vec());
     Ok(Some(GaugeExample {
         id: id.clone(),
