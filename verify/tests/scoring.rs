@@ -251,8 +251,8 @@ fn threads_and_memory_move_no_bit() {
     let expected = score(folder.path(), "one.safetensors", &["--threads", "1"]);
     for (name, options) in [
         ("a", &["--threads", "5"][..]),
-        ("b", &["--threads", "3", "--memory", "300KB"]),
-        ("c", &["--memory", "200KB", "--threads", "2"]),
+        ("b", &["--threads", "3", "--memory", "600KB"]),
+        ("c", &["--memory", "400KB", "--threads", "2"]),
     ] {
         assert!(score(folder.path(), name, options) == expected, "{options:?}");
     }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use aligned_vec::{AVec, avec};
+use aligned_vec::AVec;
 use ndarray::s;
 use pulp::Simd;
 
 use super::element::Element;
 use super::first::{Contribution, Gap, SUMS};
 use super::lanes::MOST_LANES;
-use super::packed::{Packed, dot};
+use super::packed::{LANES, Packed, dot};
 use super::problem::Problem;
 use super::products;
 use super::profile::Clock;
@@ -99,23 +99,40 @@ pub(super) struct Workspace<T: Element> {
 }
 
 impl<T: Element> Workspace<T> {
-    /// No buffers yet, for strips of up to `height` queries.
-    pub fn new(height: usize) -> Self {
+    /// Buffers for strips of up to `height` queries of a problem.
+    pub fn new(problem: &Problem<T>, height: usize) -> Self {
+        let rows = height.next_multiple_of(ROWS);
+        let value_width = problem.value_dim().next_multiple_of(LANES);
         Self {
             height,
-            query: avec![],
-            offsets: Vec::new(),
-            logits: avec![],
-            pairs: avec![],
-            outputs: avec![],
-            largest: Vec::new(),
-            firsts: Vec::new(),
-            shifts: Vec::new(),
-            sums: Vec::new(),
-            others: Vec::new(),
-            rows: Vec::new(),
+            query: with_capacity(rows * problem.head_dim()),
+            offsets: Vec::with_capacity(height),
+            logits: with_capacity(widest(problem) * rows * T::STRIDE),
+            pairs: with_capacity(rows * T::STRIDE),
+            outputs: with_capacity(rows * value_width),
+            largest: Vec::with_capacity(height),
+            firsts: Vec::with_capacity(height),
+            shifts: Vec::with_capacity(height),
+            sums: Vec::with_capacity(height),
+            others: Vec::with_capacity(height),
+            rows: Vec::with_capacity(height),
             clock: Clock::start(),
         }
+    }
+
+    /// Bytes of these buffers.
+    pub fn bytes(problem: &Problem<T>, height: usize) -> usize {
+        let rows = height.next_multiple_of(ROWS);
+        let value_width = problem.value_dim().next_multiple_of(LANES);
+        let numbers = rows * (problem.head_dim() + (widest(problem) + 1) * T::STRIDE + value_width);
+        let query = size_of::<f64>()
+            + size_of::<Largest<T>>()
+            + size_of::<Option<(usize, f64)>>()
+            + size_of::<T>()
+            + size_of::<Sums<T>>()
+            + size_of::<Others>()
+            + size_of::<Row<T>>();
+        numbers * size_of::<T>() + height * query
     }
 
     /// Column sums, outputs and log-sum-exps of a block of queries of one head.
@@ -309,6 +326,23 @@ fn seen_by<T: Element>(problem: &Problem<T>, queries: &Range<usize>) -> Range<us
     };
     let start = seen().map(|seen| seen.start).min().unwrap_or(0);
     start..seen().map(|seen| seen.end).max().unwrap_or(0)
+}
+
+/// Tiles that the widest block of a problem's queries sees.
+pub(super) fn widest<T: Element>(problem: &Problem<T>) -> usize {
+    let window = problem.queries();
+    let blocks = window
+        .clone()
+        .step_by(BLOCK)
+        .map(|first| first..window.end.min(first + BLOCK));
+    blocks
+        .map(|queries| tiles::<T>(&seen_by(problem, &queries)).len())
+        .max()
+        .unwrap_or(0)
+}
+
+fn with_capacity<T>(capacity: usize) -> AVec<T> {
+    AVec::with_capacity(0, capacity)
 }
 
 fn tiles<T: Element>(seen: &Range<usize>) -> Range<usize> {

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -12,7 +12,7 @@ use super::packed::Packed;
 use super::parallel::each;
 use super::profile::{Clock, Profile};
 use super::totals::{InOrder, Totals};
-use super::{Element, Problem, Saliencies};
+use super::{Element, Problem, Saliencies, memory};
 
 /// How the work is laid out. Neither number moves a bit of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +48,15 @@ impl Engine {
         self
     }
 
-    /// Bytes needed beyond the inputs, results included.
+    /// Bytes that a run takes at most beyond the inputs, results included; left out are the threads' stacks, and the buffers
+    /// that the matrix products reserve of each thread, of which they touch little.
     pub fn memory<T: Element>(&self, problem: &Problem<T>) -> usize {
-        let (tokens, queries) = (problem.kv_len(), problem.queries().len());
-        let strips = self.threads.get() * self.strip_height.get().min(BLOCK) * tokens * size_of::<T>();
-        let copies = tokens * (problem.head_dim() + 2 * problem.value_dim()) * size_of::<T>();
-        let sums = problem.group_size() * (tokens * 13 * 8 + queries * (problem.value_dim() * size_of::<T>() + 8));
-        strips + copies + sums
+        memory::bytes(problem, self.threads.get(), self.height())
+    }
+
+    /// Queries of a strip.
+    fn height(&self) -> usize {
+        self.strip_height.get().min(BLOCK)
     }
 
     /// Output and column sums of every query head of `problem`, in the order of the heads.
@@ -100,13 +102,18 @@ impl Engine {
             heads: heads.collect(),
             profile: clock.profile,
         });
+        let (turn, most_waiting) = (Condvar::new(), self.threads.get());
         each(self.threads, 1, tasks.iter().enumerate(), || {
-            let mut workspace = Workspace::new(self.strip_height.get().min(BLOCK));
-            let (packed, shared, tasks, window) = (&packed, &shared, &tasks, &window);
+            let mut workspace = Workspace::new(problem, self.height());
+            let (packed, shared, turn, tasks, window) = (&packed, &shared, &turn, &tasks, &window);
             move |(number, (head, queries)): (usize, &(usize, Range<usize>))| {
                 workspace.clock = Clock::start();
                 let block = workspace.block(simd, problem, packed, *head, queries.clone());
-                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                // Memory is bounded: no block waits for one that is further than that behind.
+                let too_early = |shared: &mut Shared<T>| number > shared.order.next() + most_waiting;
+                let shared = turn.wait_while(shared, too_early);
+                let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
                 let Shared { order, heads, profile } = &mut *shared;
                 order.take(number, block, |number, block| {
                     let (head, queries) = &tasks[number];
@@ -115,6 +122,7 @@ impl Engine {
                 });
                 workspace.clock.was(|profile| &mut profile.rest);
                 *profile = profile.and(workspace.clock.profile);
+                turn.notify_all();
                 observe();
             }
         });

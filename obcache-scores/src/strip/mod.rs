@@ -28,6 +28,7 @@ mod engine;
 mod exp;
 mod first;
 mod lanes;
+mod memory;
 mod packed;
 mod pair;
 mod parallel;

@@ -52,10 +52,10 @@ impl<T: Element> Packed<T> {
                 *survey = simd.vectorize(|| Survey::new(keys.tile(tile), values.tile(tile)));
             }
         });
-        let plain_norms: Vec<_> = surveys
+        let mut plain_norms: Vec<[f64; 2]> = Vec::with_capacity(problem.kv_len());
+        surveys
             .iter()
-            .flat_map(|survey| survey.plain_norms.iter().copied())
-            .collect();
+            .for_each(|survey| plain_norms.extend(&survey.plain_norms));
         let unit = unit(plain_norms.iter().fold(0.0, |largest, norms| norms[0].max(largest)));
         let common =
             |channels: fn(&Survey) -> &Vec<Channel>| common::<T>(surveys.iter().map(channels), problem.kv_len());
@@ -148,7 +148,7 @@ impl<'a, T: Element> Rows<'a, T> {
 
 /// What has to be known of all tokens before one is packed.
 #[derive(Debug, Clone, Default)]
-struct Survey {
+pub(super) struct Survey {
     /// The channels of the keys and of the values.
     keys: Vec<Channel>,
     values: Vec<Channel>,
@@ -205,6 +205,11 @@ impl Channel {
 }
 
 impl Survey {
+    /// Bytes of a survey of so many channels, but for the norms.
+    pub fn bytes(channels: usize) -> usize {
+        size_of::<Self>() + channels * size_of::<Channel>()
+    }
+
     #[inline(always)]
     fn new<T: Element>(keys: Rows<T>, values: Rows<T>) -> Self {
         let norms = values.rows().map(|value| [sum(value, |v| v * v), sum(value, f64::abs)]);

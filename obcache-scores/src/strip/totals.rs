@@ -88,6 +88,11 @@ impl<I> InOrder<I> {
         }
     }
 
+    /// Number of the item whose turn is next.
+    pub fn next(&self) -> usize {
+        self.next
+    }
+
     /// Takes item `number` and hands on all whose turn has come.
     pub fn take(&mut self, number: usize, item: I, mut hand_on: impl FnMut(usize, I)) {
         self.waiting.insert(number, item);
