@@ -59,8 +59,8 @@ impl Results {
     }
 
     pub fn longest(&mut self, seconds: f64, memory: Option<usize>) {
-        let megabytes = memory.map(|bytes| bytes / 1_000_000);
-        println!("131,072 tokens: {seconds:.1} s (asked: below 60), {megabytes:?} MB (asked: below 400)");
+        let megabytes = memory.map_or("unknown".to_owned(), |bytes| (bytes / 1_000_000).to_string());
+        println!("131,072 tokens: {seconds:.1} s (asked: below 60), {megabytes} MB (asked: below 400)");
         self.longest = Some((seconds, memory));
     }
 }
