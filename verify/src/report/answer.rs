@@ -32,7 +32,7 @@ pub(super) fn answer(measurements: &Measurements) -> Vec<(&'static str, String)>
     answer.extend(tracking(measurements).map(|text| ("Which score tracks which truth?", text)));
     answer.extend(untracked(measurements).map(|text| ("Where does none?", text)));
     answer.extend(to_use(measurements).map(|text| ("Which score to use?", text)));
-    answer.extend(protection(measurements).map(|text| ("What matters more than the score?", text)));
+    answer.extend(protection(measurements).map(|text| ("What does protecting sinks and recent tokens do?", text)));
     answer
 }
 
@@ -103,25 +103,33 @@ fn untracked(measurements: &Measurements) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-/// The best ranking on future queries with the protection that servers use, and the cheapest one as good.
+/// The best ranking on future queries, with the protection that servers use or without, and the cheapest one as good.
 fn to_use(measurements: &Measurements) -> Option<String> {
-    let rows: Vec<&Summary> = WINDOWS
+    let choices = WINDOWS
         .into_iter()
-        .flat_map(|window| Wanted::relative_error(window, "future", PROTECTIONS[1], BUDGET).all(measurements))
+        .flat_map(|window| PROTECTIONS.map(|protection| (window, protection)));
+    let rows: Vec<&Summary> = choices
+        .flat_map(|(window, protection)| Wanted::relative_error(window, "future", protection, BUDGET).all(measurements))
         .filter(|row| row.score != "greedy")
         .collect();
     let best = rows.iter().min_by(|a, b| a.mean.total_cmp(&b.mean))?;
-    let as_good = |row: &&&Summary| row.low <= best.high && row.window == best.window;
+    let beside = |row: &&&Summary| row.window == best.window && row.protection == best.protection;
+    let as_good = |row: &&&Summary| row.low <= best.high && beside(row);
     let alike = rows.iter().filter(as_good).count() - 1;
-    let others = rows.iter().filter(|row| row.window == best.window).count() - 1;
+    let others = rows.iter().filter(beside).count() - 1;
     let cheapest = CHEAPEST
         .into_iter()
         .find_map(|score| rows.iter().filter(as_good).find(|row| row.score == score))?;
-    let position = rows.iter().find(|row| row.score == "streaming-llm")?;
+    let position = rows.iter().filter(beside).find(|row| row.score == "streaming-llm")?;
+    let protect = if best.protection.as_deref() == Some(PROTECTIONS[0]) {
+        "Protect nothing, and let the score decide on all tokens"
+    } else {
+        "Keep the first 4 tokens and the most recent half of the budget, and let the score decide on the rest"
+    };
     Some(format!(
-        "Keep the first 4 tokens and the most recent half of the budget, and let the score decide on the rest, summed over the window \
-         {}. With {:.0} % kept, judged on later queries, {} then has the least error ({} of the output's squared norm); of the {others} other \
-         rankings over this window {alike} cannot be told from it, the cheapest of them being {} ({}). Position alone has {}.",
+        "{protect}, summed over the window {}. With {:.0} % kept, judged on later queries, {} then has the least error ({} of the output's \
+         squared norm); of the {others} other rankings over this window {alike} cannot be told from it, the cheapest of them being {} ({}). \
+         Position alone has {}.",
         best.window,
         100.0 * BUDGET,
         best.score,
@@ -147,9 +155,16 @@ fn protection(measurements: &Measurements) -> Option<String> {
         (!means.is_empty()).then_some(ends)
     };
     let (bare, kept) = (of(PROTECTIONS[0])?, of(PROTECTIONS[1])?);
+    let verdict = if kept.1 < bare.0 {
+        "It gains more than any choice of score"
+    } else if kept.0 > bare.1 {
+        "It does more harm than any choice of score mends"
+    } else {
+        "No more than the choice of score does"
+    };
     Some(format!(
-        "Which tokens are protected. Summed over all queries, with {:.0} % kept and judged on later queries, the scores lie between {:.2} \
-         and {:.2} without protection and between {:.2} and {:.2} with it (error over the same oracle's).",
+        "{verdict}. Summed over all queries, with {:.0} % kept and judged on later queries, the scores lie between {:.2} \
+         and {:.2} without protection and between {:.2} and {:.2} with it (error over the oracle's without protection).",
         100.0 * BUDGET,
         bare.0,
         bare.1,
@@ -203,15 +218,49 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_of_scores_is_set_beside_the_gain_of_protection() {
-        let wanted = |protection| Wanted::regret("all", "future", protection, BUDGET);
-        let mut rows = vec![row(wanted("none"), "key", 1.2), row(wanted("none"), "value", 1.0)];
-        rows.push(row(wanted("sinks-and-recent"), "key", 0.3));
-        let text = protection(&measured(rows)).unwrap();
+    fn nothing_is_protected_where_protection_does_harm() {
+        let wanted = |protection| Wanted::relative_error("all", "future", protection, BUDGET);
+        let rows = |protected: f64| {
+            let bare = [("value", 0.5), ("weight", 0.55), ("streaming-llm", 0.9)];
+            let mut rows = bare.map(|(score, mean)| row(wanted("none"), score, mean)).to_vec();
+            let kept = [("key", protected), ("value", protected), ("streaming-llm", 0.8)];
+            rows.extend(kept.map(|(score, mean)| row(wanted("sinks-and-recent"), score, mean)));
+            to_use(&measured(rows)).unwrap()
+        };
+        let text = rows(0.7);
         assert!(
-            text.contains("between 1.00 and 1.20") && text.contains("between 0.30 and 0.30"),
+            text.starts_with("Protect nothing") && text.contains("value then has"),
             "{text}"
         );
+        assert!(
+            text.contains("of the 2 other") && text.contains("being weight (0.55") && text.ends_with("[0.80, 1.00]."),
+            "{text}"
+        );
+        let text = rows(0.4);
+        assert!(
+            text.starts_with("Keep the first 4") && text.ends_with("[0.70, 0.90]."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_spread_of_scores_is_set_beside_the_gain_of_protection() {
+        let wanted = |protection| Wanted::regret("all", "future", protection, BUDGET);
+        for (kept, verdict) in [
+            (0.3, "It gains more"),
+            (1.1, "No more than"),
+            (1.5, "It does more harm"),
+        ] {
+            let mut rows = vec![row(wanted("none"), "key", 1.2), row(wanted("none"), "value", 1.0)];
+            rows.push(row(wanted("sinks-and-recent"), "key", kept));
+            let text = protection(&measured(rows)).unwrap();
+            let spread = format!("between {kept:.2} and {kept:.2}");
+            assert!(
+                text.starts_with(verdict) && text.contains("between 1.00 and 1.20"),
+                "{text}"
+            );
+            assert!(text.contains(&spread), "{text}");
+        }
     }
 
     #[test]
