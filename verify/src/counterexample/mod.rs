@@ -14,7 +14,7 @@ use ndarray::Array1;
 use obcache_scores::UnknownScore;
 use obd_core::{Head, Perturbation, QueryWindow};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use reference_attention::{attend, oracle};
+use reference_attention::oracle;
 
 use crate::measure::ranking::{self, Contributions};
 use misranked::{Misranked, misranked};
@@ -113,8 +113,9 @@ fn runner(seed: u64, stream: usize) -> TestRunner {
 }
 
 fn saliency(place: usize, head: &Head) -> Array1<f64> {
-    Contributions::new(head, &attend(head))
-        .rankings(QueryWindow::All)
+    Contributions::of(head)
+        .sums(QueryWindow::All)
+        .rankings()
         .swap_remove(place)
 }
 
@@ -126,6 +127,7 @@ fn errors(truth: Perturbation, head: &Head) -> Array1<f64> {
 mod tests {
     use super::*;
     use obcache_scores::Score;
+    use reference_attention::attend;
 
     #[test]
     fn the_key_score_is_wrong_about_removal_on_two_tokens() {

@@ -41,11 +41,9 @@ pub(super) fn names() -> Vec<String> {
 
 /// Every score's saliency and the true error of removal, over all queries.
 pub(super) fn rankings(head: &Head) -> Vec<Array1<f64>> {
-    let contributions = Contributions::of(head);
-    let mut rankings = contributions.scores(QueryWindow::All);
-    let truths = Perturbation::ALL
-        .into_iter()
-        .zip(contributions.truths(QueryWindow::All));
+    let sums = Contributions::of(head).sums(QueryWindow::All);
+    let mut rankings = sums.scores;
+    let truths = Perturbation::ALL.into_iter().zip(sums.truths);
     let removal = truths.filter(|(what, _)| *what == Perturbation::Removal);
     rankings.extend(removal.map(|(_, errors)| errors));
     rankings

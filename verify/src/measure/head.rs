@@ -9,14 +9,14 @@ use thiserror::Error;
 
 use super::compensation::{self, Chosen};
 use super::protection::{PROTECTIONS, protection as protected};
-use super::ranking::{Contributions, names};
+use super::ranking::{Contributions, Sums, names};
 use super::rows::{Agreement, Compensated, HeadId, Regret, Spectrum, TokenRow};
 use super::split::{Split, attended, past};
 use super::{BUDGETS, Options, spectrum};
 use crate::agreement::{kendall, log_pearson, overlap, spearman};
 
 /// Windows of the scores, with the names they have in the tables.
-pub(super) const WINDOWS: [(&str, QueryWindow); 3] = [
+pub const WINDOWS: [(&str, QueryWindow); 3] = [
     ("all", QueryWindow::All),
     ("last-32", QueryWindow::Last(32)),
     ("last-1", QueryWindow::Last(1)),
@@ -60,7 +60,7 @@ pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<Head
         regrets: Vec::new(),
         compensated: Vec::new(),
         spectra: spectrum::rows(id, &whole)?,
-        tokens: token_rows(id, &whole, &contributions),
+        tokens: token_rows(id, &whole, &contributions.sums(QueryWindow::All)),
         phi_points: phi_points(&whole.0, &whole.1),
         oracle_gap: oracle_gap(&whole),
     };
@@ -70,36 +70,38 @@ pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<Head
         judged: &whole,
         judged_window: None,
     };
-    measurement.compare(id, &in_window, &contributions, &contributions)?;
+    measurement.compare(id, &in_window, &contributions, None)?;
     if let Some((before, future)) = past(&whole.0, options.future_from) {
         let before = attended(before);
         let scored = Contributions::new(&before.0, &before.1);
+        let judged_window = QueryWindow::Last(future);
         let split = Split {
             queries: "future",
             scored: &before,
             judged: &whole,
-            judged_window: Some(QueryWindow::Last(future)),
+            judged_window: Some(judged_window),
         };
-        measurement.compare(id, &split, &scored, &contributions)?;
+        measurement.compare(id, &split, &scored, Some(&contributions.sums(judged_window)))?;
     }
     Ok(measurement)
 }
 
 impl HeadMeasurement {
-    /// Compares every ranking of the split with every truth, in every window.
+    /// Compares every ranking of the split with every truth, in every window: the truths of `judged`, or of the window itself.
     fn compare(
         &mut self,
         id: &HeadId,
         split: &Split,
         scored: &Contributions,
-        judged: &Contributions,
+        judged: Option<&Sums>,
     ) -> Result<(), HeadError> {
         let tokens = split.scored.0.kv_len();
         for (window_name, window) in WINDOWS {
-            let rankings = scored.rankings(window);
-            let judged_window = split.judged_window.unwrap_or(window);
+            let sums = scored.sums(window);
+            let rankings = sums.rankings();
             let truths: Vec<Array1<f64>> = judged
-                .truths(judged_window)
+                .unwrap_or(&sums)
+                .truths
                 .iter()
                 .map(|truth| truth.slice(s![..tokens]).to_owned())
                 .collect();
@@ -217,18 +219,13 @@ fn regrets(
     Ok((rows, compensated))
 }
 
-fn token_rows(id: &HeadId, (head, trace): &(Head, AttentionTrace), contributions: &Contributions) -> Vec<TokenRow> {
-    let rankings = contributions.rankings(QueryWindow::All);
-    let truths = contributions.truths(QueryWindow::All);
+fn token_rows(id: &HeadId, (head, trace): &(Head, AttentionTrace), sums: &Sums) -> Vec<TokenRow> {
     let phi = phi::bounds(head, trace, QueryWindow::All);
     let row = |token: usize| TokenRow {
         id: id.clone(),
         token: (token, head.kv_len()),
-        scores: rankings[..obcache_scores::Score::ALL.len()]
-            .iter()
-            .map(|score| score[token])
-            .collect(),
-        truths: truths.iter().map(|truth| truth[token]).collect(),
+        scores: sums.scores.iter().map(|score| score[token]).collect(),
+        truths: sums.truths.iter().map(|truth| truth[token]).collect(),
         phi: [phi[[token, 0]], phi[[token, 1]]],
     };
     (0..head.kv_len()).map(row).collect()

@@ -12,6 +12,7 @@ mod spectrum;
 mod split;
 mod summary;
 
+pub use head::WINDOWS;
 pub use protection::PROTECTIONS;
 pub use rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};

@@ -62,7 +62,7 @@ pub(super) fn rows(&(capture, position, kv_head): &(&Capture, usize, usize)) -> 
     for (window_name, window) in WINDOWS {
         let truth = accumulate(&projected.together, window);
         let apart = accumulate(&projected.apart, window);
-        let rankings: Vec<Vec<Array1<f64>>> = contributions.iter().map(|head| head.rankings(window)).collect();
+        let rankings: Vec<Vec<Array1<f64>>> = contributions.iter().map(|head| head.sums(window).rankings()).collect();
         let mut saliencies = vec![(PER_HEAD.to_owned(), "sum", apart)];
         for (place, score) in names().into_iter().enumerate() {
             let heads: Vec<Array1<f64>> = rankings.iter().map(|head| head[place].clone()).collect();

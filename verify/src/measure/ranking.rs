@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use ndarray::{Array1, Array2};
-use obcache_scores::strip::{Engine, Problem, Saliencies};
+use obcache_scores::strip::{Engine, Problem};
 use obcache_scores::{Pooling, Score, accumulate, exact, streaming_llm};
 use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow};
 use reference_attention::attend;
@@ -54,36 +54,45 @@ impl<'a> Contributions<'a> {
         }
     }
 
-    /// The rankings of [`names`] over a window, each of shape (kv_len).
-    pub fn rankings(&self, window: QueryWindow) -> Vec<Array1<f64>> {
-        let mut rankings = self.scores(window);
-        let weight = rankings[Score::ALL.len() - 1].clone();
-        rankings.push(Pooling::Max { radius: SNAPKV_RADIUS }.apply(&weight));
-        rankings.push(Pooling::Average { radius: SNAPKV_RADIUS }.apply(&weight));
+    /// Every score and every truth over a window.
+    pub fn sums(&self, window: QueryWindow) -> Sums {
+        match self {
+            Self::Pairs { scores, truths } => {
+                let over = |pairs: &[Array2<f64>]| pairs.iter().map(|pairs| accumulate(pairs, window)).collect();
+                Sums {
+                    scores: over(scores),
+                    truths: over(truths),
+                }
+            }
+            Self::Strips(problem) => {
+                let engine = Engine::new().with_threads(NonZero::<usize>::MIN);
+                let saliencies = engine.run(&problem.clone().with_queries(window)).swap_remove(0);
+                Sums {
+                    scores: Score::ALL.map(|score| saliencies.score(score).clone()).into(),
+                    truths: Perturbation::ALL.map(|what| saliencies.exact(what).clone()).into(),
+                }
+            }
+        }
+    }
+}
+
+/// Sums over a query window, each of shape (kv_len).
+pub(crate) struct Sums {
+    /// The scores of [`Score::ALL`].
+    pub scores: Vec<Array1<f64>>,
+    /// The truths of [`Perturbation::ALL`].
+    pub truths: Vec<Array1<f64>>,
+}
+
+impl Sums {
+    /// The rankings of [`names`].
+    pub fn rankings(&self) -> Vec<Array1<f64>> {
+        let mut rankings = self.scores.clone();
+        let weight = &self.scores[Score::ALL.len() - 1];
+        rankings.push(Pooling::Max { radius: SNAPKV_RADIUS }.apply(weight));
+        rankings.push(Pooling::Average { radius: SNAPKV_RADIUS }.apply(weight));
         rankings.push(streaming_llm(weight.len(), STREAMING_SINKS));
         rankings
-    }
-
-    /// The scores of [`Score::ALL`] over a window, each of shape (kv_len).
-    pub fn scores(&self, window: QueryWindow) -> Vec<Array1<f64>> {
-        match self {
-            Self::Pairs { scores, .. } => sums(scores, window),
-            Self::Strips(problem) => {
-                let saliencies = run(problem, window);
-                Score::ALL.map(|score| saliencies.score(score).clone()).into()
-            }
-        }
-    }
-
-    /// The truths of [`Perturbation::ALL`] over a window, each of shape (kv_len).
-    pub fn truths(&self, window: QueryWindow) -> Vec<Array1<f64>> {
-        match self {
-            Self::Pairs { truths, .. } => sums(truths, window),
-            Self::Strips(problem) => {
-                let saliencies = run(problem, window);
-                Perturbation::ALL.map(|what| saliencies.exact(what).clone()).into()
-            }
-        }
     }
 }
 
@@ -91,16 +100,6 @@ impl<'a> Contributions<'a> {
 fn strips(head: &Head) -> Option<Contributions<'_>> {
     let problem = (head.kv_len() > LONG).then(|| Problem::try_from(head).ok());
     problem.flatten().map(Contributions::Strips)
-}
-
-fn run(problem: &Problem<f64>, window: QueryWindow) -> Saliencies<f64> {
-    let engine = Engine::new().with_threads(NonZero::<usize>::MIN);
-    engine.run(&problem.clone().with_queries(window)).swap_remove(0)
-}
-
-fn sums(contributions: &[Array2<f64>], window: QueryWindow) -> Vec<Array1<f64>> {
-    let sums = contributions.iter().map(|pairs| accumulate(pairs, window));
-    sums.collect()
 }
 
 #[cfg(test)]
@@ -128,7 +127,10 @@ mod tests {
         // by n u more. Both ways together: 18 n u, times 10 for what v - o cancels.
         let tolerance = 180.0 * head.kv_len() as f64 * f64::EPSILON / 2.0;
         for window in [QueryWindow::All, QueryWindow::Last(32)] {
-            let sums = |from: &Contributions| [from.rankings(window), from.truths(window)].concat();
+            let sums = |from: &Contributions| {
+                let sums = from.sums(window);
+                [sums.rankings(), sums.truths].concat()
+            };
             for (strips, pairs) in sums(&by_strips).iter().zip(&sums(&by_pairs)) {
                 let largest = pairs.fold(0.0, |largest: f64, sum| largest.max(sum.abs()));
                 assert!((strips - pairs).iter().all(|gap| gap.abs() <= tolerance * largest));

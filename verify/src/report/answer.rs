@@ -4,7 +4,7 @@
 use obd_core::Perturbation;
 
 use super::lookup::{Wanted, interval, show};
-use crate::measure::{Measurements, PROTECTIONS, Summary};
+use crate::measure::{Measurements, PROTECTIONS, Summary, WINDOWS};
 
 /// Rank correlations below this do not count as tracking: less than half of the order's variance is shared.
 const TRACKS: f64 = 0.7;
@@ -19,9 +19,6 @@ const CHEAPEST: [&str; 7] = [
     "value",
     "removal",
 ];
-
-/// Query windows of the scores.
-const WINDOWS: [&str; 3] = ["all", "last-32", "last-1"];
 
 /// Budget of the recommendation.
 const BUDGET: f64 = 0.2;
@@ -73,7 +70,7 @@ fn untracked(measurements: &Measurements) -> Option<String> {
         for truth in Perturbation::ALL.map(Perturbation::name) {
             let best: Vec<(&str, Summary)> = WINDOWS
                 .into_iter()
-                .filter_map(|window| {
+                .filter_map(|(window, _)| {
                     Some((
                         window,
                         best(measurements, Wanted::rank_agreement(window, queries, truth))?,
@@ -107,7 +104,7 @@ fn untracked(measurements: &Measurements) -> Option<String> {
 fn to_use(measurements: &Measurements) -> Option<String> {
     let choices = WINDOWS
         .into_iter()
-        .flat_map(|window| PROTECTIONS.map(|protection| (window, protection)));
+        .flat_map(|(window, _)| PROTECTIONS.map(|protection| (window, protection)));
     let rows: Vec<&Summary> = choices
         .flat_map(|(window, protection)| Wanted::relative_error(window, "future", protection, BUDGET).all(measurements))
         .filter(|row| row.score != "greedy")
