@@ -88,6 +88,9 @@ pub struct DecodeTrace {
 }
 
 impl DecodeTrace {
+    /// The family that all traces are.
+    pub const FAMILY: &'static str = "decode";
+
     /// The names of what a trace asks for.
     pub const PARTS: [&'static str; 3] = ["prefill-saliency", "step-saliency", "kept"];
 

@@ -70,6 +70,26 @@ pub(super) enum Part {
     Kept,
 }
 
+impl Part {
+    pub fn name(self) -> String {
+        match self {
+            Self::Output(spec) => spec.to_string(),
+            Self::PrefillSaliency => DecodeTrace::PARTS[0].to_owned(),
+            Self::StepSaliency => DecodeTrace::PARTS[1].to_owned(),
+            Self::Kept => DecodeTrace::PARTS[2].to_owned(),
+        }
+    }
+
+    pub fn axes(self) -> &'static [&'static str] {
+        match self {
+            Self::Output(spec) => spec.axes(),
+            Self::PrefillSaliency => &["query_head", "token"],
+            Self::StepSaliency => &["step", "query_head", "slot"],
+            Self::Kept => &["cut", "query_head", "slot"],
+        }
+    }
+}
+
 /// Numbers with the truth, in one shape.
 pub(super) struct Compared<'a> {
     pub part: Part,

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use ndarray::ArrayD;
 use obd_core::ProblemError;
 
-use super::diagnosis::Evidence;
-use super::symptom::symptoms;
+use super::diagnosis::{Evidence, Part};
+use super::judge::pragmatic;
 use super::{CaseReport, DecodeValues, Judge, Report, Values, diagnose, judge_trace};
 use crate::{Arithmetic, Case, DecodeTrace, OutputSpec, Suite};
 
@@ -89,37 +88,17 @@ fn report(suite: &Suite, cases: Vec<CaseReport>, evidence: &[Evidence<'_>]) -> R
 /// Judges the outputs of one case, `values` in the order of the case's outputs.
 pub fn judge_case(judge: &Judge<'_>, values: &[Option<Values>]) -> CaseReport {
     let case = judge.case();
-    let mut report = CaseReport {
-        id: case.id.clone(),
-        family: case.family.clone(),
-        flags: case.flags.clone(),
-        judgements: Vec::new(),
-        refused: Vec::new(),
-        symptoms: Vec::new(),
-    };
+    let mut report = CaseReport::new(&case.id, &case.family, &case.flags);
     for (output, values) in case.outputs.iter().zip(values) {
         let Some(values) = values else { continue };
-        if values.numbers.shape() != output.truth.shape() {
-            report
-                .refused
-                .push((output.spec.to_string(), misshapen(&values.numbers, &output.truth)));
-            continue;
-        }
-        let judgement = judge.judge(output, values);
-        if !judgement.passed() {
+        let part = Part::Output(output.spec);
+        if report.fits(part, values.numbers.shape(), output.truth.shape()) {
             let tolerance = judge.tolerance(output, values.stored);
-            let found = symptoms(output.spec.axes(), &output.truth, &values.numbers, &tolerance);
-            report
-                .symptoms
-                .extend(found.into_iter().map(|symptom| format!("{}: {symptom}", output.spec)));
+            let pragmatic = pragmatic(&output.truth, values, judge.naive(output));
+            report.judge(part, &output.truth, &values.numbers, &tolerance, pragmatic);
         }
-        report.judgements.push(judgement);
     }
     report
-}
-
-fn misshapen(got: &ArrayD<f64>, expected: &ArrayD<f64>) -> String {
-    format!("shape {:?}, expected {:?}", got.shape(), expected.shape())
 }
 
 /// Judges `kernel` on the case named `id` and panics with the report where it fails: the body of a `#[test]`.

@@ -6,8 +6,7 @@ use ndarray::ArrayD;
 use obd_core::ProblemError;
 
 use super::diagnosis::{Compared, Part};
-use super::judge::{Judgement, greatest_error, pragmatic, stored_tolerance};
-use super::symptom::symptoms;
+use super::judge::{greatest_error, pragmatic, stored_tolerance};
 use super::walk::Walk;
 use super::{CaseReport, Evidence, Values};
 use crate::rendering::Rendering;
@@ -35,26 +34,15 @@ pub fn judge_trace<'a>(
     values: &DecodeValues,
     arithmetic: impl Into<Arithmetic>,
 ) -> Result<(CaseReport, Evidence<'a>), ProblemError> {
-    let mut report = CaseReport {
-        id: trace.id.clone(),
-        family: "decode".to_owned(),
-        flags: trace.flags.clone(),
-        judgements: Vec::new(),
-        refused: Vec::new(),
-        symptoms: Vec::new(),
-    };
-    let mut shapely = |part: usize, shape: &[usize]| {
-        let expected = trace.shapes()[part];
-        let fits = shape == expected;
-        if !fits {
-            let reason = format!("shape {shape:?}, expected {expected:?}");
-            report.refused.push((DecodeTrace::PARTS[part].to_owned(), reason));
-        }
-        fits
-    };
-    let prefill = (values.prefill_saliency.as_ref()).filter(|values| shapely(0, values.numbers.shape()));
-    let step = (values.step_saliency.as_ref()).filter(|values| shapely(1, values.numbers.shape()));
-    let kept = values.kept.as_ref().filter(|kept| shapely(2, kept.shape()));
+    let mut report = CaseReport::new(&trace.id, DecodeTrace::FAMILY, &trace.flags);
+    let [prefill_shape, step_shape, kept_shape] = trace.shapes();
+    let mut fits = |part, shape: &[usize], expected| report.fits(part, shape, expected);
+    let prefill = values.prefill_saliency.as_ref();
+    let prefill = prefill.filter(|values| fits(Part::PrefillSaliency, values.numbers.shape(), prefill_shape));
+    let step = values.step_saliency.as_ref();
+    let step = step.filter(|values| fits(Part::StepSaliency, values.numbers.shape(), step_shape));
+    let kept = values.kept.as_ref();
+    let kept = kept.filter(|kept| fits(Part::Kept, kept.shape(), kept_shape));
     let walk = Walk::along(trace, kept, arithmetic.into())?;
     let naive = Rendering::naive(trace.dtype.into());
     let naive = naive.decode_along(&trace.problem, &trace.policy, Some(&walk.path));
@@ -96,47 +84,5 @@ fn compared<'a>(part: Part, truth: ArrayD<f64>, numbers: ArrayD<f64>, tolerance:
         truth: Cow::Owned(truth),
         numbers: Cow::Owned(numbers),
         tolerance,
-    }
-}
-
-impl Part {
-    fn name(self) -> String {
-        match self {
-            Self::Output(spec) => spec.to_string(),
-            Self::PrefillSaliency => DecodeTrace::PARTS[0].to_owned(),
-            Self::StepSaliency => DecodeTrace::PARTS[1].to_owned(),
-            Self::Kept => DecodeTrace::PARTS[2].to_owned(),
-        }
-    }
-
-    fn axes(self) -> &'static [&'static str] {
-        match self {
-            Self::Output(spec) => spec.axes(),
-            Self::PrefillSaliency => &["query_head", "token"],
-            Self::StepSaliency => &["step", "query_head", "slot"],
-            Self::Kept => &["cut", "query_head", "slot"],
-        }
-    }
-}
-
-impl CaseReport {
-    fn judge(
-        &mut self,
-        part: Part,
-        truth: &ArrayD<f64>,
-        numbers: &ArrayD<f64>,
-        tolerance: &ArrayD<f64>,
-        pragmatic: f64,
-    ) {
-        let judgement = Judgement {
-            pragmatic,
-            ..Judgement::new(part.name(), part.axes(), truth, numbers, tolerance)
-        };
-        if !judgement.passed() && part != Part::Kept {
-            let found = symptoms(part.axes(), truth, numbers, tolerance);
-            self.symptoms
-                .extend(found.into_iter().map(|symptom| format!("{}: {symptom}", part.name())));
-        }
-        self.judgements.push(judgement);
     }
 }

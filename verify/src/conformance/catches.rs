@@ -1,13 +1,11 @@
 //! The check, checked: every known bug is rendered on the whole suite, must fail it, and must be named.
 
-use golden::check::{DecodeValues, Diagnosis, Evidence, Judge, Values, diagnose, judge_trace};
+use golden::check::{DecodeValues, Diagnosis, Evidence, Judge, Values, diagnose, error_in_bounds, judge_trace};
 use golden::rendering::{Deviation, Rendering};
 use golden::{Case, DecodeTrace, Dtype, Output, OutputKind, Precision, Suite};
 use ndarray::ArrayD;
 use obd_core::ProblemError;
 use rayon::prelude::*;
-
-use super::judge::DECODE;
 
 /// What became of one bug on the cases of one format.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,19 +130,7 @@ fn numbers(evidence: &Evidence<'_>) -> (usize, f64) {
     evidence
         .numbers()
         .fold((0, 0.0), |(elements, worst), (truth, got, tolerance)| {
-            let error = if got == truth {
-                0.0
-            } else {
-                (got - truth).abs() / tolerance
-            };
-            (
-                elements + 1,
-                if error.is_nan() {
-                    f64::INFINITY
-                } else {
-                    error.max(worst)
-                },
-            )
+            (elements + 1, error_in_bounds(got, truth, tolerance).max(worst))
         })
 }
 
@@ -204,7 +190,7 @@ fn catch(
         evidence.push(judge_trace(trace, &decoded(rendering, trace), Precision::F32)?.1);
     }
     let names = judges.iter().map(|judge| judge.case().family.as_str());
-    let names = names.chain(traces.iter().map(|_| DECODE));
+    let names = names.chain(traces.iter().map(|_| DecodeTrace::FAMILY));
     let failed = names.zip(&evidence).filter(|(_, evidence)| evidence.failed());
     let mut families: Vec<String> = failed.clone().map(|(family, _)| family.to_owned()).collect();
     families.dedup();

@@ -8,9 +8,6 @@ use rayon::prelude::*;
 
 use super::results::Results;
 
-/// The family of the decode traces.
-pub const DECODE: &str = "decode";
-
 /// Which part of the suite is asked for; nothing means all.
 ///
 /// The decode traces are a family of their own. Outputs are asked for where no loop is: with them a trace is left only if
@@ -43,8 +40,9 @@ impl Selection {
         left.cases.retain(|case| self.wants(&case.family, &case.flags));
         left.decode_traces.retain(|trace| {
             let scored = self.outputs.is_empty()
-                || (self.families.iter().any(|family| family == DECODE) && self.outputs.contains(&trace.policy.score));
-            scored && self.wants(DECODE, &trace.flags)
+                || (self.families.iter().any(|family| family == DecodeTrace::FAMILY)
+                    && self.outputs.contains(&trace.policy.score));
+            scored && self.wants(DecodeTrace::FAMILY, &trace.flags)
         });
         if !self.outputs.is_empty() {
             for case in &mut left.cases {

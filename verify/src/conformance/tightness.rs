@@ -9,7 +9,6 @@ use obd_core::ProblemError;
 use rayon::prelude::*;
 
 use super::catches::{decoded, plain};
-use super::judge::DECODE;
 
 /// One family, or one output.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +63,7 @@ fn of_case(case: &Case) -> Result<Vec<Named<'_>>, ProblemError> {
 fn of_trace(trace: &DecodeTrace) -> Result<Named<'_>, ProblemError> {
     let values = decoded(Rendering::plain(Precision::F32), trace);
     let (_, evidence) = judge_trace(trace, &values, Precision::F32)?;
-    Ok((DECODE, trace.policy.score.name(), ratios(&evidence)))
+    Ok((DecodeTrace::FAMILY, trace.policy.score.name(), ratios(&evidence)))
 }
 
 fn ratios(evidence: &Evidence<'_>) -> Vec<Ratio> {

@@ -38,12 +38,17 @@ fn draft(score: OutputKind, dtype: Dtype) -> DecodeDraft {
         heavy: 9,
         recent: 5,
     };
-    let draft = Draft::new("decode", score.name(), dtype, Size::square(40, 16).heads(2, 1))
-        .comment(format!(
-            "24 positions prefilled, 16 decoded, 9 kept for their {score} saliency and the last 5.",
-            score = score.name()
-        ))
-        .flags(&["accumulation", "eviction-order"]);
+    let draft = Draft::new(
+        DecodeTrace::FAMILY,
+        score.name(),
+        dtype,
+        Size::square(40, 16).heads(2, 1),
+    )
+    .comment(format!(
+        "24 positions prefilled, 16 decoded, 9 kept for their {score} saliency and the last 5.",
+        score = score.name()
+    ))
+    .flags(&["accumulation", "eviction-order"]);
     DecodeDraft { draft, policy }
 }
 

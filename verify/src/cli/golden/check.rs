@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use golden::{Arithmetic, OutputKind, Precision, Suite};
+use golden::{Arithmetic, DecodeTrace, OutputKind, Precision, Suite};
 
 use super::super::failure::Failure;
-use crate::conformance::judge::{DECODE, Selection, Verdict, judge};
+use crate::conformance::judge::{Selection, Verdict, judge};
 use crate::conformance::results::Results;
 use crate::conformance::{json, junit};
 use crate::output::write_atomically;
@@ -164,7 +164,7 @@ impl Arguments {
 fn families(suite: &Suite) -> Vec<&str> {
     let mut families: Vec<&str> = suite.cases.iter().map(|case| case.family.as_str()).collect();
     families.dedup();
-    families.extend((!suite.decode_traces.is_empty()).then_some(DECODE));
+    families.extend((!suite.decode_traces.is_empty()).then_some(DecodeTrace::FAMILY));
     families
 }
 
