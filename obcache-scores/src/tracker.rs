@@ -163,10 +163,7 @@ impl Tracker {
     /// [`PolicyError::TraceLength`] where tokens are cached already.
     pub fn take_prefill<T: Element>(&mut self, saliencies: &Saliencies<T>) -> Result<(), PolicyError> {
         let saliency = saliencies.score(self.policy.score);
-        if !self.positions.is_empty() {
-            let (found, expected) = (saliency.len(), self.positions.len() + saliency.len());
-            return Err(PolicyError::TraceLength { found, expected });
-        }
+        self.check_length(saliency.len(), saliency.len())?;
         self.saliency = saliency.clone();
         self.join_positions(saliency.len());
         Ok(())
@@ -178,16 +175,13 @@ impl Tracker {
     /// # Errors
     /// [`PolicyError::TraceLength`] where the step does not cover so many tokens.
     pub fn take_step<T: Element>(&mut self, step: &Step<T>, head: usize) -> Result<(), PolicyError> {
-        let (found, expected) = (step.kv_len(), self.positions.len() + 1);
-        if found != expected {
-            return Err(PolicyError::TraceLength { found, expected });
-        }
+        self.check_length(step.kv_len(), 1)?;
         // In place, and with room to grow: a step makes no new array.
         let mut saliency = std::mem::take(&mut self.saliency).into_raw_vec_and_offset().0;
         if !self.policy.accumulate {
             saliency.fill(0.0);
         }
-        saliency.resize(found, 0.0);
+        saliency.resize(step.kv_len(), 0.0);
         self.saliency = Array1::from_vec(saliency);
         step.add_to(head, self.policy.score, &mut self.saliency);
         self.join_positions(1);
@@ -218,6 +212,15 @@ impl Tracker {
         }
         self.saliency = saliency;
         self.join_positions(new);
+        Ok(())
+    }
+
+    /// Refuses a length that is not that of the cached tokens and the new ones.
+    fn check_length(&self, found: usize, new: usize) -> Result<(), PolicyError> {
+        let expected = self.positions.len() + new;
+        if found != expected {
+            return Err(PolicyError::TraceLength { found, expected });
+        }
         Ok(())
     }
 

@@ -89,6 +89,27 @@ pub enum ProblemError {
     },
 }
 
+/// Refuses row `row` of a tensor where an element is NaN or infinite; the first such element is named.
+///
+/// # Errors
+/// [`ProblemError::NotFinite`].
+pub fn check_finite(
+    tensor: &'static str,
+    row: usize,
+    elements: impl IntoIterator<Item = f64>,
+) -> Result<(), ProblemError> {
+    let mut elements = elements.into_iter().enumerate();
+    match elements.find(|(_, value)| !value.is_finite()) {
+        Some((column, value)) => Err(ProblemError::NotFinite {
+            tensor,
+            row,
+            column,
+            value,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses the length `found` of an axis unless it is the `expected` one; `reason` says where the expectation comes from.
 ///
 /// # Errors

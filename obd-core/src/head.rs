@@ -1,9 +1,9 @@
 //! One query head's attention problem, checked once at the door.
 
-use ndarray::{Array1, Array2, ArrayView1, s};
+use ndarray::{Array1, Array2, s};
 
 use crate::door;
-use crate::error::check_axis;
+use crate::error::{check_axis, check_finite};
 use crate::{ProblemError, Softcap, Visibility};
 
 /// One query head with the keys and values it reads.
@@ -206,7 +206,7 @@ impl<S> Head<S> {
         number: impl Fn(&S) -> f64,
     ) -> Result<Self, ProblemError> {
         let row = key.map(&number);
-        check_row("key", token, row.view())?;
+        check_finite("key", token, row.iter().copied())?;
         replace_row("key", "head_dim", &mut self.key, token, key)?;
         for (i, query) in self.query.rows().into_iter().enumerate() {
             let query = query.map(&number);
@@ -228,7 +228,7 @@ impl<S> Head<S> {
         number: impl Fn(&S) -> f64,
     ) -> Result<Self, ProblemError> {
         let row = value.map(&number);
-        check_row("value", token, row.view())?;
+        check_finite("value", token, row.iter().copied())?;
         door::check_value(token, row.view())?;
         replace_row("value", "value_dim", &mut self.value, token, value)?;
         Ok(self)
@@ -307,21 +307,9 @@ fn check_tensor(tensor: &'static str, axes: [&'static str; 2], elements: &Array2
         }
     }
     for (row, elements) in elements.rows().into_iter().enumerate() {
-        check_row(tensor, row, elements)?;
+        check_finite(tensor, row, elements.iter().copied())?;
     }
     Ok(())
-}
-
-fn check_row(tensor: &'static str, row: usize, elements: ArrayView1<f64>) -> Result<(), ProblemError> {
-    match elements.iter().position(|value| !value.is_finite()) {
-        Some(column) => Err(ProblemError::NotFinite {
-            tensor,
-            row,
-            column,
-            value: elements[column],
-        }),
-        None => Ok(()),
-    }
 }
 
 fn replace_row<S>(

@@ -33,7 +33,7 @@ mod window;
 
 pub use direction::Direction;
 pub use door::LIMIT;
-pub use error::{ProblemError, check_axis};
+pub use error::{ProblemError, check_axis, check_finite};
 pub use grouped::grouped_heads;
 pub use groups::HeadGroups;
 pub use head::Head;

@@ -9,7 +9,7 @@ use pulp::Simd;
 use super::element::Element;
 use super::first::{Contribution, Gap, SUMS};
 use super::lanes::MOST_LANES;
-use super::packed::{LANES, Packed, dot};
+use super::packed::{Packed, dot, padded};
 use super::problem::Problem;
 use super::products;
 use super::profile::Clock;
@@ -102,7 +102,7 @@ impl<T: Element> Workspace<T> {
     /// Buffers for strips of up to `height` queries of a problem.
     pub fn new(problem: &Problem<T>, height: usize) -> Self {
         let rows = height.next_multiple_of(ROWS);
-        let value_width = problem.value_dim().next_multiple_of(LANES);
+        let value_width = padded(problem.value_dim());
         Self {
             height,
             query: with_capacity(rows * problem.head_dim()),
@@ -123,7 +123,7 @@ impl<T: Element> Workspace<T> {
     /// Bytes of these buffers.
     pub fn bytes(problem: &Problem<T>, height: usize) -> usize {
         let rows = height.next_multiple_of(ROWS);
-        let value_width = problem.value_dim().next_multiple_of(LANES);
+        let value_width = padded(problem.value_dim());
         let numbers = rows * (problem.head_dim() + (widest(problem) + 1) * T::STRIDE + value_width);
         let query = size_of::<f64>()
             + size_of::<Largest<T>>()

@@ -2,7 +2,7 @@
 
 use aligned_vec::{AVec, avec};
 use ndarray::{ArrayView1, ArrayView2};
-use obd_core::{ProblemError, check_axis};
+use obd_core::{ProblemError, check_axis, check_finite};
 
 use super::element::Element;
 use super::lanes::MOST_LANES;
@@ -182,17 +182,7 @@ fn check_row<T: Element>(
     expected: usize,
 ) -> Result<(), ProblemError> {
     check_axis(tensor, axis, row.len(), expected, "that of the cache")?;
-    for (column, value) in row.iter().map(|element| element.to_f64()).enumerate() {
-        if !value.is_finite() {
-            return Err(ProblemError::NotFinite {
-                tensor,
-                row: token,
-                column,
-                value,
-            });
-        }
-    }
-    Ok(())
+    check_finite(tensor, token, row.iter().map(|element| element.to_f64()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::block::{BLOCK, Workspace, widest};
 use super::columns::COLUMNS;
 use super::element::Element;
 use super::first::{Contribution, SUMS};
-use super::packed::{LANES, Survey};
+use super::packed::{Survey, padded};
 use super::problem::Problem;
 
 /// Handles, queues and lists of a thread, whatever the problem.
@@ -14,7 +14,7 @@ const BOOKKEEPING: usize = 16 << 10;
 pub(super) fn bytes<T: Element>(problem: &Problem<T>, threads: usize, height: usize) -> usize {
     let (heads, tokens) = (problem.group_size(), problem.kv_len());
     let tiles = tokens.div_ceil(T::TILE);
-    let value_width = problem.value_dim().next_multiple_of(LANES);
+    let value_width = padded(problem.value_dim());
     let queries = problem.queries().len();
 
     let number = size_of::<T>();

@@ -128,7 +128,7 @@ impl<'a, T: Element> Rows<'a, T> {
 
     /// Width with the channels that fill it up.
     fn padded(&self) -> usize {
-        self.width.next_multiple_of(LANES)
+        padded(self.width)
     }
 
     /// The rows of one tile of tokens.
@@ -279,6 +279,11 @@ fn transpose<T: Element>(rows: &[T], columns: &mut [T]) {
             }
         }
     }
+}
+
+/// Channels with those that fill them up.
+pub(super) fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(LANES)
 }
 
 /// Sum over a row in [`LANES`] partial sums, so that no addition waits for the one before.

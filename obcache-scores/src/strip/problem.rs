@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ndarray::{ArrayView, ArrayView2, ArrayView3, Axis, Dimension};
-use obd_core::{Head, ProblemError, QueryWindow, check_axis};
+use obd_core::{Head, ProblemError, QueryWindow, check_axis, check_finite};
 
 use super::Element;
 
@@ -265,17 +265,7 @@ pub(super) fn check_tensor<T: Element, D: Dimension>(
         }
     }
     for (row, channels) in elements.rows().into_iter().enumerate() {
-        for (column, element) in channels.iter().enumerate() {
-            let value = element.to_f64();
-            if !value.is_finite() {
-                return Err(ProblemError::NotFinite {
-                    tensor,
-                    row,
-                    column,
-                    value,
-                });
-            }
-        }
+        check_finite(tensor, row, channels.iter().map(|element| element.to_f64()))?;
     }
     Ok(())
 }

@@ -1,22 +1,15 @@
 //! The digest by which a capture is known again.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a file in hexadecimal digits, as `sha256sum` prints it.
 pub(super) fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
     let mut digest = Sha256::new();
-    let mut bytes = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut bytes)? {
-            0 => break,
-            count => digest.update(&bytes[..count]),
-        }
-    }
+    io::copy(&mut File::open(path)?, &mut digest)?;
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
