@@ -23,6 +23,9 @@ pub const BLOCK: usize = 128;
 /// Queries are padded to a multiple of this, so that a low strip meets the same products as a high one.
 const ROWS: usize = 8;
 
+/// Bytes of logits that a strip keeps, about, where no height is asked for: more are slower than the products of a lower strip.
+const STRIP: usize = 32 << 20;
+
 /// What a block yields.
 pub(super) struct BlockSums<T> {
     /// Tiles that some query of the block sees.
@@ -60,9 +63,7 @@ impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
 
     /// Tokens of a tile that have to be gone over.
     fn columns(&self, tile: usize) -> usize {
-        (self.seen.end - tile * T::TILE)
-            .next_multiple_of(MOST_LANES)
-            .min(T::TILE)
+        columns::<T>(self.seen.end, tile)
     }
 
     /// Where the logits of a tile lie.
@@ -94,7 +95,7 @@ pub(super) struct Workspace<T: Element> {
     sums: Vec<Sums<T>>,
     others: Vec<Others>,
     rows: Vec<Row<T>>,
-    /// Where this thread's time goes.
+    /// Where the time of a block goes.
     pub clock: Clock,
 }
 
@@ -144,6 +145,7 @@ impl<T: Element> Workspace<T> {
         head: usize,
         queries: Range<usize>,
     ) -> BlockSums<T> {
+        self.clock = Clock::start();
         let tiles = tiles::<T>(&seen_by(problem, &queries));
         let mut block = BlockSums {
             sums: vec![T::default(); tiles.len() * SUMS * T::TILE],
@@ -192,13 +194,14 @@ impl<T: Element> Workspace<T> {
         self.query.clear();
         self.offsets.clear();
         self.query.resize(rows * problem.head_dim(), zero);
-        for (i, scaled) in strip.queries.clone().zip(self.query.chunks_mut(problem.head_dim())) {
-            for (scaled, q) in scaled.iter_mut().zip(problem.query().slice_move(s![strip.head, i, ..])) {
-                *scaled = T::from_f64(q.to_f64() * problem.scale());
+        strip.simd.vectorize(|| {
+            for (i, scaled) in strip.queries.clone().zip(self.query.chunks_mut(problem.head_dim())) {
+                for (scaled, q) in scaled.iter_mut().zip(problem.query().slice_move(s![strip.head, i, ..])) {
+                    *scaled = T::from_f64(q.to_f64() * problem.scale());
+                }
+                self.offsets.push(dot(scaled, &strip.packed.key_mean));
             }
-            let offset = strip.simd.vectorize(|| dot(scaled, &strip.packed.key_mean));
-            self.offsets.push(offset);
-        }
+        });
         self.logits.resize(strip.tiles().len() * rows * T::STRIDE, zero);
         self.pairs.resize(rows * T::STRIDE, zero);
         self.outputs.clear();
@@ -301,7 +304,7 @@ impl<T: Element> Workspace<T> {
         let channels = &packed.value_channels[tile * T::TILE * value_dim..];
         products::pairs(&mut self.pairs, columns, channels, &self.outputs, value_dim);
         self.clock.was(|profile| &mut profile.products);
-        strip.simd.vectorize(Sweep {
+        let recomputing = strip.simd.vectorize(Sweep {
             logits: &self.logits[strip.place(tile)],
             products: &self.pairs,
             columns,
@@ -313,6 +316,7 @@ impl<T: Element> Workspace<T> {
             sums: &mut block.sums[(tile - block.tiles.start) * SUMS * T::TILE..][..SUMS * T::TILE],
         });
         self.clock.was(|profile| &mut profile.sweep);
+        self.clock.of_sweep_recomputing(recomputing);
     }
 }
 
@@ -326,6 +330,18 @@ fn seen_by<T: Element>(problem: &Problem<T>, queries: &Range<usize>) -> Range<us
     };
     let start = seen().map(|seen| seen.start).min().unwrap_or(0);
     start..seen().map(|seen| seen.end).max().unwrap_or(0)
+}
+
+/// Tokens of a tile to go over, of which those from `end` on are not seen.
+fn columns<T: Element>(end: usize, tile: usize) -> usize {
+    (end - tile * T::TILE).next_multiple_of(MOST_LANES).min(T::TILE)
+}
+
+/// Queries of a strip where no height is asked for.
+pub(super) fn height<T: Element>(problem: &Problem<T>) -> usize {
+    let query = widest(problem) * T::STRIDE * size_of::<T>();
+    let fitting = STRIP.checked_div(query).unwrap_or(BLOCK);
+    (fitting / ROWS * ROWS).clamp(ROWS, BLOCK)
 }
 
 /// Tiles that the widest block of a problem's queries sees.
@@ -347,4 +363,40 @@ fn with_capacity<T>(capacity: usize) -> AVec<T> {
 
 fn tiles<T: Element>(seen: &Range<usize>) -> Range<usize> {
     seen.start / T::TILE..seen.end.div_ceil(T::TILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, Array3};
+
+    #[test]
+    fn a_tile_is_gone_over_up_to_the_last_vector_that_is_seen() {
+        assert_eq!([1, 16, 17, 384].map(|end| columns::<f32>(end, 0)), [16, 16, 32, 384]);
+        assert_eq!(
+            [385, 401, 768, 1000].map(|end| columns::<f32>(end, 1)),
+            [16, 32, 384, 384]
+        );
+    }
+
+    #[test]
+    fn the_widest_block_is_that_of_the_last_queries() {
+        let (query, key) = (Array3::<f32>::zeros((1, 400, 1)), Array2::<f32>::zeros((1000, 1)));
+        let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
+        assert_eq!(widest(&problem), 3);
+        // From token 885 of the first query of the last block on, or from 617 of the first block's: 2 tiles of 384.
+        assert_eq!(widest(&problem.clone().with_sliding_window(100).unwrap()), 2);
+        assert_eq!(widest(&problem.with_queries(obd_core::QueryWindow::Last(0))), 0);
+    }
+
+    #[test]
+    fn strips_of_long_caches_are_lower() {
+        let height = |tokens: usize| {
+            let (query, key) = (Array3::<f32>::zeros((1, tokens, 1)), Array2::<f32>::zeros((tokens, 1)));
+            height(&Problem::new(query.view(), key.view(), key.view()).unwrap())
+        };
+        // 32 MiB over 1600 bytes a tile: 20971 queries and tiles.
+        assert_eq!([1, 384 * 163, 384 * 164, 384 * 200].map(height), [128, 128, 120, 104]);
+        assert_eq!(height(384 * 2700), 8);
+    }
 }

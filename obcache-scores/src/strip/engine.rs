@@ -2,23 +2,24 @@
 
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::block::{BLOCK, BlockSums, Workspace};
+use super::block::{BLOCK, Workspace, height};
 use super::packed::Packed;
 use super::parallel::each;
 use super::profile::{Clock, Profile};
-use super::totals::{InOrder, Totals};
+use super::totals::Totals;
+use super::turns::Turns;
 use super::{Element, Problem, Saliencies, memory};
 
 /// How the work is laid out. Neither number moves a bit of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Engine {
     threads: NonZero<usize>,
-    strip_height: NonZero<usize>,
+    /// As high as [`height`] finds where none is asked for.
+    strip_height: Option<NonZero<usize>>,
 }
 
 impl Default for Engine {
@@ -28,11 +29,11 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine on all cores, with strips of [`BLOCK`] queries.
+    /// An engine on all cores, with strips of [`BLOCK`] queries, or of as many as 32 MiB of logits hold where that is less.
     pub fn new() -> Self {
         Self {
             threads: available_parallelism().unwrap_or(NonZero::<usize>::MIN),
-            strip_height: NonZero::new(BLOCK).unwrap_or(NonZero::<usize>::MIN),
+            strip_height: None,
         }
     }
 
@@ -44,19 +45,20 @@ impl Engine {
 
     /// The same engine with strips of so many queries, at most [`BLOCK`]: lower strips need less memory and more time.
     pub fn with_strip_height(mut self, height: NonZero<usize>) -> Self {
-        self.strip_height = height;
+        self.strip_height = Some(height);
         self
     }
 
     /// Bytes that a run takes at most beyond the inputs, results included; left out are the threads' stacks, and the buffers
     /// that the matrix products reserve of each thread, of which they touch little.
     pub fn memory<T: Element>(&self, problem: &Problem<T>) -> usize {
-        memory::bytes(problem, self.threads.get(), self.height())
+        memory::bytes(problem, self.threads.get(), self.height(problem))
     }
 
     /// Queries of a strip.
-    fn height(&self) -> usize {
-        self.strip_height.get().min(BLOCK)
+    fn height<T: Element>(&self, problem: &Problem<T>) -> usize {
+        self.strip_height
+            .map_or_else(|| height(problem), |height| height.get().min(BLOCK))
     }
 
     /// Output and column sums of every query head of `problem`, in the order of the heads.
@@ -97,46 +99,31 @@ impl Engine {
             .flat_map(|head| blocks(window.clone()).map(move |queries| (head, queries)))
             .collect();
         let heads = (0..problem.group_size()).map(|_| Totals::new(&packed, (window.len(), problem.value_dim())));
-        let shared = Mutex::new(Shared {
-            order: InOrder::new(),
-            heads: heads.collect(),
-            profile: clock.profile,
-        });
-        let (turn, most_waiting) = (Condvar::new(), self.threads.get());
+        let joined: (Vec<Totals<T>>, Profile) = (heads.collect(), clock.profile);
+        let turns = Turns::new(self.threads.get(), joined);
         each(self.threads, 1, tasks.iter().enumerate(), || {
-            let mut workspace = Workspace::new(problem, self.height());
-            let (packed, shared, turn, tasks, window) = (&packed, &shared, &turn, &tasks, &window);
+            let mut workspace = Workspace::new(problem, self.height(problem));
+            let (packed, turns, tasks, window) = (&packed, &turns, &tasks, &window);
             move |(number, (head, queries)): (usize, &(usize, Range<usize>))| {
-                workspace.clock = Clock::start();
-                let block = workspace.block(simd, problem, packed, *head, queries.clone());
-                let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                // Memory is bounded: no block waits for one that is further than that behind.
-                let too_early = |shared: &mut Shared<T>| number > shared.order.next() + most_waiting;
-                let shared = turn.wait_while(shared, too_early);
-                let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
-                let Shared { order, heads, profile } = &mut *shared;
-                order.take(number, block, |number, block| {
+                let make = || {
+                    let sums = workspace.block(simd, problem, packed, *head, queries.clone());
+                    (sums, workspace.clock.profile)
+                };
+                turns.take(number, make, |(heads, profile), number, (sums, of_block)| {
+                    let mut clock = Clock::start();
                     let (head, queries) = &tasks[number];
                     let queries = queries.start - window.start..queries.end - window.start;
-                    simd.vectorize(|| heads[*head].add(block, queries));
+                    simd.vectorize(|| heads[*head].add(sums, queries));
+                    clock.was(|profile| &mut profile.rest);
+                    *profile = profile.and(of_block).and(clock.profile);
                 });
-                workspace.clock.was(|profile| &mut profile.rest);
-                *profile = profile.and(workspace.clock.profile);
-                turn.notify_all();
                 observe();
             }
         });
-        let Shared { heads, profile, .. } = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (heads, profile) = turns.into_joined();
         let saliencies = heads.into_iter().map(|totals| totals.saliencies(&packed));
         (saliencies.collect(), profile)
     }
-}
-
-/// What the threads add their blocks to.
-struct Shared<T> {
-    order: InOrder<BlockSums<T>>,
-    heads: Vec<Totals<T>>,
-    profile: Profile,
 }
 
 /// The blocks of a head's queries, the last ones first: under causal order they are the longest, and what the threads

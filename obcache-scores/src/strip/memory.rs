@@ -49,3 +49,53 @@ fn copies<T: Element>(problem: &Problem<T>) -> usize {
     let copied = tensors.iter().filter(|tensor| !tensor.is_standard_layout());
     copied.map(|tensor| tensor.len() * size_of::<T>()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, Array3, ShapeBuilder};
+
+    /// What a problem of these sizes, (group_size, query_len, kv_len, head_dim, value_dim), is said to take.
+    fn stated(
+        [group, queries, tokens, channels, value_channels]: [usize; 5],
+        (threads, height): (usize, usize),
+    ) -> usize {
+        let query = Array3::<f32>::zeros((group, queries, channels));
+        let key = Array2::zeros((tokens, channels).f());
+        let value = Array2::zeros((tokens, value_channels));
+        let problem = Problem::new(query.view(), key.view(), value.view()).unwrap();
+        bytes(&problem, threads, height)
+    }
+
+    /// A thread's buffers for 13 queries of 3 channels in 2 tiles, with 8 channels of values: numbers of 16 padded queries, then what
+    /// a query has of its own.
+    const WORKSPACE: usize = 4 * 16 * (3 + 3 * 400 + 8) + 13 * (8 + 192 + 24 + 4 + 8 + 24 + 48);
+
+    #[test]
+    fn two_threads_at_work_by_hand() {
+        let packed = 4 * 768 * (3 + 2 * 8 + 2) + 500 * 16 + 2 * 8 * (3 + 8);
+        let block = 4 * (2 * 11 * 384 + 128 * 8) + 128 * (96 + 8);
+        let working = 2 * (WORKSPACE + 16384 + 2 * block);
+        let (results, sums, tasks) = (300 * (5 * 4 + 8), 8 * 11 * 768, 64 * 2 * 3);
+        let expected = packed + 2 * results + 2 * sums + working + tasks;
+        assert_eq!(stated([2, 300, 500, 3, 5], (2, 13)), expected);
+    }
+
+    #[test]
+    fn keys_that_are_copied_by_hand() {
+        let packed = 4 * 768 * (2000 + 2 * 8 + 2) + 500 * 16 + 2 * 8 * (2000 + 8);
+        let surveys = 4 * (72 + 2005 * 24) + 500 * 16;
+        let packing = surveys + 500 * 2000 * 4 + 2 * 4 * 384 * 2004;
+        assert_eq!(stated([1, 1, 500, 2000, 5], (2, 13)), packed + 5 * 4 + 8 + packing);
+    }
+
+    #[test]
+    fn columns_of_many_heads_by_hand() {
+        let packed = 4 * 768 * (3 + 2 * 8 + 2) + 768 * 16 + 2 * 8 * (3 + 8);
+        let joining = 8 * 11 * 768 + 60 * 13 * 768 * 8;
+        assert_eq!(
+            stated([60, 2, 768, 3, 5], (1, 1)),
+            packed + 60 * 2 * (5 * 4 + 8) + joining
+        );
+    }
+}

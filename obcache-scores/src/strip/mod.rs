@@ -48,6 +48,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod turns;
 
 pub use block::BLOCK;
 pub use cache::Cache;

@@ -2,10 +2,9 @@
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
-use std::thread::scope;
 
-/// Takes `items` one after another, each by whichever thread is free, which takes `run` of them at a time; `worker` makes
-/// each thread's own state.
+/// Takes `items` one after another, each by whichever of so many workers is free, which takes `run` of them at a time;
+/// `worker` makes each one's own state. Workers are on threads that outlive the call: a decode step is too short to start any.
 pub(super) fn each<I, W>(threads: NonZero<usize>, run: usize, items: I, worker: impl Fn() -> W + Sync)
 where
     I: Iterator + Send,
@@ -27,12 +26,16 @@ where
             taken.drain(..).for_each(&mut work);
         }
     };
-    scope(|scope| {
-        for _ in 1..threads.get() {
-            scope.spawn(work);
-        }
+    if threads.get() == 1 {
         work();
-    });
+    } else {
+        rayon::scope(|scope| {
+            for _ in 1..threads.get() {
+                scope.spawn(|_| work());
+            }
+            work();
+        });
+    }
 }
 
 #[cfg(test)]

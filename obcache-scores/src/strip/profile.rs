@@ -11,6 +11,8 @@ pub struct Profile {
     pub softmax: Duration,
     /// From logits and products to the column sums of a block.
     pub sweep: Duration,
+    /// The part of the sweep that goes back to pairs in which the expansion of ‖v - o‖² cancelled.
+    pub recomputing: Duration,
     /// Centring and transposing keys and values: time of the run, whatever its threads.
     pub packing: Duration,
     /// Scaling queries, finishing rows, adding blocks.
@@ -20,7 +22,7 @@ pub struct Profile {
 impl Profile {
     /// All of it.
     pub fn total(&self) -> Duration {
-        self.products + self.softmax + self.sweep + self.packing + self.rest
+        self.products + self.softmax + self.sweep + self.recomputing + self.packing + self.rest
     }
 
     /// Both together.
@@ -29,6 +31,7 @@ impl Profile {
             products: self.products + other.products,
             softmax: self.softmax + other.softmax,
             sweep: self.sweep + other.sweep,
+            recomputing: self.recomputing + other.recomputing,
             packing: self.packing + other.packing,
             rest: self.rest + other.rest,
         }
@@ -49,6 +52,12 @@ impl Clock {
             last: Instant::now(),
             profile: Profile::default(),
         }
+    }
+
+    /// So much of what was the sweep was recomputing.
+    pub fn of_sweep_recomputing(&mut self, time: Duration) {
+        self.profile.sweep = self.profile.sweep.saturating_sub(time);
+        self.profile.recomputing += time;
     }
 
     /// What has been done since the last call is `kind`.

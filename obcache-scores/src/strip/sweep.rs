@@ -8,6 +8,8 @@
 //! D cancels where v is close to o: where it is less than a part of ‖v‖² + ‖o‖² it is taken from the differences
 //! instead, channel by channel.
 
+use std::time::{Duration, Instant};
+
 use pulp::{Simd, WithSimd};
 
 use super::element::Element;
@@ -40,21 +42,24 @@ pub(super) struct Sweep<'a, T> {
 }
 
 impl<T: Element> WithSimd for Sweep<'_, T> {
-    type Output = ();
+    /// Time that went into recomputing.
+    type Output = Duration;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> Duration {
+        let mut recomputing = Duration::ZERO;
         for column in (0..self.columns).step_by(Vector::<T, S>::LANES) {
-            let (sums, least) = self.column::<S, false>(simd, column);
-            let sums = if least.least() < T::default() {
-                self.column::<S, true>(simd, column).0
-            } else {
-                sums
-            };
+            let (mut sums, least) = self.column::<S, false>(simd, column);
+            if least.least() < T::default() {
+                let start = Instant::now();
+                sums = self.column::<S, true>(simd, column).0;
+                recomputing += start.elapsed();
+            }
             for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums) {
                 sum.store(&mut all[column..]);
             }
         }
+        recomputing
     }
 }
 

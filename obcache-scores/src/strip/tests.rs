@@ -185,6 +185,7 @@ fn a_step_knows_scales_and_sinks_and_keeps_its_digits() {
         .with_scale(0.3)
         .unwrap();
     let decoder = Decoder::new().with_scale(0.3).unwrap();
+    let decoder = decoder.with_threads(2.try_into().unwrap());
     check_step(&mut decoder.with_sinks(&[1.0, 30.0]).unwrap(), &problem, 1e-12);
     let tensors = Tensors::<f64>::new([1, 1, 200, 8, 5], 80.0);
     check_step(&mut Decoder::new(), &tensors.problem(), 1e-11);
@@ -197,6 +198,39 @@ fn a_step_knows_scales_and_sinks_and_keeps_its_digits() {
         tensors.value *= size;
         check_step(&mut Decoder::new(), &tensors.problem(), 1e-4);
     }
+}
+
+#[test]
+fn a_step_finds_the_two_largest_logits_in_whatever_tiles_they_are() {
+    // Tiles are of 192 tokens. Measured from any other than the largest but one, its exponential overflows.
+    for large in [
+        [(200, 2e3), (201, 1.5e3)],
+        [(5, 2e3), (200, 1.5e3)],
+        [(5, 1.5e3), (399, 2e3)],
+    ] {
+        let mut tensors = Tensors::<f64>::new([1, 1, 400, 1, 3], 1.0);
+        tensors.query.fill(1.0);
+        for (token, logit) in large {
+            tensors.key[[token, 0]] = logit;
+        }
+        check_step(&mut Decoder::new(), &tensors.problem(), 1e-12);
+    }
+}
+
+#[test]
+fn what_cancels_in_any_column_is_computed_again() {
+    // Queries attend to the even tokens, whose values are all near to 1000, the others near to -1000: no mean is in common.
+    let mut tensors = Tensors::<f64>::new([1, 200, 450, 8, 5], 1.0);
+    for token in 0..450 {
+        let side = if token % 2 == 0 { 1.0 } else { -1.0 };
+        tensors.key.row_mut(token)[0] = 9.0 * side;
+        tensors.value.row_mut(token).mapv_inplace(|v| v + 1e3 * side);
+    }
+    tensors.query.index_axis_mut(Axis(2), 0).fill(9.0);
+    check(&tensors.problem(), 1e-9);
+    let mut worst = tensors.problem().with_queries(QueryWindow::Last(1));
+    worst = worst.with_scale(1.0).unwrap();
+    check(&worst, 1e-9);
 }
 
 #[test]
@@ -272,6 +306,9 @@ fn agrees_under_every_visibility() {
         &tensors.problem().bidirectional().with_sliding_window(20).unwrap(),
         1e-12,
     );
+    let mut common = Tensors::<f64>::new([2, 37, 300, 8, 5], 2.0);
+    common.key += 9.0;
+    check(&common.problem().with_sinks(&[30.0, -30.0]).unwrap(), 1e-12);
     let more_queries = Tensors::<f64>::new([1, 150, 20, 8, 5], 8.0);
     check(&more_queries.problem(), 1e-12);
     check(&more_queries.problem().with_sinks(&[-1.0]).unwrap(), 1e-12);

@@ -1,6 +1,5 @@
 //! The column sums of a head, in 64 bits, to which the blocks are added in their order.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ndarray::{Array1, Array2};
@@ -71,34 +70,5 @@ impl<T: Element> Totals<T> {
         saliencies.output = self.output;
         saliencies.log_sum_exp = self.log_sum_exp;
         saliencies
-    }
-}
-
-/// Hands on items in the order of their numbers, whatever order they come in.
-pub(super) struct InOrder<I> {
-    next: usize,
-    waiting: BTreeMap<usize, I>,
-}
-
-impl<I> InOrder<I> {
-    pub fn new() -> Self {
-        Self {
-            next: 0,
-            waiting: BTreeMap::new(),
-        }
-    }
-
-    /// Number of the item whose turn is next.
-    pub fn next(&self) -> usize {
-        self.next
-    }
-
-    /// Takes item `number` and hands on all whose turn has come.
-    pub fn take(&mut self, number: usize, item: I, mut hand_on: impl FnMut(usize, I)) {
-        self.waiting.insert(number, item);
-        while let Some(item) = self.waiting.remove(&self.next) {
-            hand_on(self.next, item);
-            self.next += 1;
-        }
     }
 }

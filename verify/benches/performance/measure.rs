@@ -26,8 +26,10 @@ pub struct Run {
     pub profile: Profile,
     /// Floating-point operations a second: 3 n² d over the time of the run.
     pub rate: f64,
-    /// Of the products alone, measured between the repeats.
+    /// Of the products of strips alone, measured between the repeats.
     pub products: f64,
+    /// Of the same products over and over on one tile of tokens.
+    pub tile_products: f64,
 }
 
 impl Run {
@@ -43,9 +45,11 @@ pub fn run<T: Number + ComplexField>(dim: usize, tokens: usize, threads: usize, 
     let problem = tensors.problem();
     let engine = engine(threads);
     let mut best = (f64::INFINITY, Profile::default());
-    let mut products = 0.0f64;
+    let (mut products, mut tile_products) = (0.0f64, 0.0f64);
     for _ in 0..repeats {
-        products = products.max(products::rate::<T>(dim, threads));
+        // Under causal order a query sees half of the tokens, on average.
+        products = products.max(products::rate::<T>(dim, tokens / 2, threads));
+        tile_products = tile_products.max(products::rate::<T>(dim, T::TILE, threads));
         let start = Instant::now();
         let (saliencies, profile) = engine.run_observed(&problem, &|| {});
         let seconds = start.elapsed().as_secs_f64();
@@ -65,6 +69,7 @@ pub fn run<T: Number + ComplexField>(dim: usize, tokens: usize, threads: usize, 
         profile,
         rate: operations / seconds,
         products,
+        tile_products,
     }
 }
 
@@ -173,18 +178,23 @@ pub fn exponent(points: &[(f64, f64)]) -> f64 {
     covariance / logs.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>()
 }
 
-/// The most memory the process has held since the last call, in bytes; `None` where the system does not say.
-pub fn peak_memory() -> Option<usize> {
+/// Seconds of one run over a causal head of 128 channels, and the most bytes the process held beyond its inputs: measured in a
+/// process that has run nothing else, or what others left behind would count.
+pub fn longest(tokens: usize, threads: usize) -> (f64, Option<usize>) {
+    let tensors = Tensors::<f32>::new(tokens, tokens, 128);
+    let start = Instant::now();
+    std::hint::black_box(engine(threads).run(&tensors.problem()));
+    let seconds = start.elapsed().as_secs_f64();
+    let inputs = 3 * tensors.key.len() * size_of::<f32>();
+    (seconds, peak_memory().map(|peak| peak.saturating_sub(inputs)))
+}
+
+/// The most memory the process has held, in bytes; `None` where the system does not say.
+fn peak_memory() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(1024 * kilobytes)
-}
-
-/// Starts the count of [`peak_memory`] anew from what is held now.
-pub fn reset_peak_memory() {
-    // Where it cannot be written the peak stays that of the process, which only makes it look worse.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Seconds of a duration in milliseconds, for tables.
