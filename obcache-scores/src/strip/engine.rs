@@ -112,8 +112,7 @@ impl Engine {
                 turns.take(number, make, |(heads, profile), number, (sums, of_block)| {
                     let mut clock = Clock::start();
                     let (head, queries) = &tasks[number];
-                    let queries = queries.start - window.start..queries.end - window.start;
-                    simd.vectorize(|| heads[*head].add(sums, queries));
+                    simd.vectorize(|| heads[*head].add(sums, queries.start - window.start));
                     clock.was(|profile| &mut profile.rest);
                     *profile = profile.and(of_block).and(clock.profile);
                 });
@@ -148,5 +147,36 @@ impl<T: Element> WithSimd for Run<'_, '_, T> {
 
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         self.engine.run_with(simd, self.problem, self.observe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, Array3};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn an_engine_keeps_what_it_was_told() {
+        let [three, forty] = [3, 40].map(|count| NonZero::new(count).unwrap());
+        let engine = Engine::new().with_threads(three).with_strip_height(forty);
+        assert_eq!(engine, Engine::new().with_strip_height(forty).with_threads(three));
+        assert_eq!((engine.threads, engine.strip_height), (three, Some(forty)));
+
+        let (query, key) = (Array3::<f32>::zeros((2, 300, 3)), Array2::<f32>::zeros((500, 3)));
+        let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
+        assert_eq!((engine.height(&problem), Engine::new().height(&problem)), (40, BLOCK));
+        assert_eq!(engine.with_strip_height(NonZero::<usize>::MAX).height(&problem), BLOCK);
+        assert_eq!(engine.memory(&problem), memory::bytes(&problem, 3, 40));
+    }
+
+    #[test]
+    fn every_block_is_observed() {
+        let (query, key) = (Array3::<f32>::zeros((2, 300, 3)), Array2::<f32>::zeros((300, 3)));
+        let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
+        let observed = AtomicUsize::new(0);
+        let engine = Engine::new();
+        engine.run_observed(&problem, &|| _ = observed.fetch_add(1, Ordering::Relaxed));
+        assert_eq!((engine.blocks(&problem), observed.into_inner()), (6, 6));
     }
 }

@@ -219,12 +219,12 @@ fn a_step_finds_the_two_largest_logits_in_whatever_tiles_they_are() {
 
 #[test]
 fn what_cancels_in_any_column_is_computed_again() {
-    // Queries attend to the even tokens, whose values are all near to 1000, the others near to -1000: no mean is in common.
+    // Queries attend to the even tokens, whose values are all near to 10⁵, the others near to -10⁵: no mean is in common.
     let mut tensors = Tensors::<f64>::new([1, 200, 450, 8, 5], 1.0);
     for token in 0..450 {
         let side = if token % 2 == 0 { 1.0 } else { -1.0 };
         tensors.key.row_mut(token)[0] = 9.0 * side;
-        tensors.value.row_mut(token).mapv_inplace(|v| v + 1e3 * side);
+        tensors.value.row_mut(token).mapv_inplace(|v| v + 1e5 * side);
     }
     tensors.query.index_axis_mut(Axis(2), 0).fill(9.0);
     check(&tensors.problem(), 1e-9);

@@ -1,7 +1,5 @@
 //! The column sums of a head, in 64 bits, to which the blocks are added in their order.
 
-use std::ops::Range;
-
 use ndarray::{Array1, Array2};
 
 use super::block::BlockSums;
@@ -31,9 +29,9 @@ impl<T: Element> Totals<T> {
         }
     }
 
-    /// Adds a block of these queries, counted from the first of the window.
+    /// Adds a block whose first query is that many after the first of the window.
     #[inline(always)]
-    pub fn add(&mut self, block: BlockSums<T>, queries: Range<usize>) {
+    pub fn add(&mut self, block: BlockSums<T>, first_query: usize) {
         for (tile, sums) in block.tiles.zip(block.sums.chunks(SUMS * T::TILE)) {
             for (totals, sums) in self.sums.iter_mut().zip(sums.chunks(T::TILE)) {
                 for (total, sum) in totals[tile * T::TILE..].iter_mut().zip(sums) {
@@ -46,13 +44,13 @@ impl<T: Element> Totals<T> {
                 totals[first.token] += sum;
             }
         }
-        let rows = self.output.rows_mut().into_iter().skip(queries.start);
+        let rows = self.output.rows_mut().into_iter().skip(first_query);
         for (mut row, output) in rows.zip(block.output.chunks(self.channels)) {
             for (o, &output) in row.iter_mut().zip(output) {
                 *o = output;
             }
         }
-        for (all, lse) in self.log_sum_exp.iter_mut().skip(queries.start).zip(block.log_sum_exp) {
+        for (all, lse) in self.log_sum_exp.iter_mut().skip(first_query).zip(block.log_sum_exp) {
             *all = lse;
         }
     }
