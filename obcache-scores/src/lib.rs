@@ -14,6 +14,7 @@ mod group;
 pub mod phi;
 mod pooling;
 pub mod projection;
+pub mod quantisation;
 mod scores;
 mod selection;
 pub mod set;

@@ -1,6 +1,7 @@
 //! Laws, agreement statistics, the report and the `obcache` command.
 
 pub mod agreement;
+pub mod allocation;
 pub mod cli;
 pub mod conformance;
 pub mod counterexample;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each from its arguments to the text it prints.
 
+mod allocate;
 mod claims;
 mod counterexample;
 mod failure;
@@ -35,6 +36,8 @@ Examples:
       every score of every head, also of long captures
   obcache counterexample --score key --truth removal
       the smallest problem in which the key score is wrong
+  obcache allocate captures/text-384.safetensors --bits 2.5
+      how many bits each token deserves, 0 being eviction
   obcache claims
       what is proved, and by which tests
   obcache golden check results.safetensors
@@ -50,6 +53,7 @@ enum Command {
     Counterexample(counterexample::Arguments),
     Score(score::Arguments),
     Merge(merge::Arguments),
+    Allocate(allocate::Arguments),
     Golden(golden::Arguments),
 }
 
@@ -62,6 +66,7 @@ impl Command {
             Self::Counterexample(arguments) => arguments.run(),
             Self::Score(arguments) => arguments.run(),
             Self::Merge(arguments) => arguments.run(),
+            Self::Allocate(arguments) => arguments.run(),
             Self::Golden(arguments) => arguments.run(),
         }
     }
