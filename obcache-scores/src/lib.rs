@@ -21,6 +21,7 @@ pub mod set;
 mod softmax_input;
 mod streaming_llm;
 pub mod strip;
+pub mod subset;
 mod survivors;
 mod tracker;
 mod without;
