@@ -11,5 +11,6 @@ pub mod measure;
 pub mod output;
 pub mod report;
 pub mod scoring;
+pub mod simulation;
 pub mod strategies;
 pub mod tolerance;

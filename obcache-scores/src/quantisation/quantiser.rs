@@ -52,8 +52,8 @@ impl Quantiser {
         rounded
     }
 
-    /// The squared step that one level less than two would give each number of the values, over 12: their noise at b bits is
-    /// this over (2^b - 1)². 0 for the least and the greatest of a group, which are stored exactly.
+    /// Noise of every number of the values at 1 bit, (max - min)² / 12 of its group; at b bits it is this over (2^b - 1)². 0 for
+    /// the least and the greatest of a group, which are stored exactly.
     pub fn value_ranges(self, value: &Array2<f64>) -> Array2<f64> {
         self.ranges(Axis(0), value)
     }

@@ -11,7 +11,7 @@
 //! | [`cholesky`] | pivoted Cholesky of the Gram matrix: the tokens that span the others | one Gram matrix, n·k² |
 //! | [`crate::greedy`] | evicts, one after the other, the token that costs the set least | n passes in n·w each |
 //!
-//! All but the last two by the Gram matrix measure the exact error of claim C13; none but [`exhaustive`] is proved best.
+//! All but the two by the Gram matrix measure the exact error of claim C13; none but [`exhaustive`] is proved best.
 
 use ndarray::Array1;
 use obd_core::{AttentionTrace, Head, QueryWindow};

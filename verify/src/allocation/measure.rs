@@ -11,8 +11,8 @@ use serde::Serialize;
 use thiserror::Error;
 
 /// Bits per number at which eviction alone and the joint allocation are measured.
-pub const RATES: [f64; 16] = [
-    0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 15.5,
+pub const RATES: [f64; 17] = [
+    0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 14.0, 15.5,
 ];
 
 /// What can be chosen.

@@ -10,6 +10,7 @@ mod interrupt;
 mod merge;
 mod report;
 mod score;
+mod simulate;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ Examples:
       the smallest problem in which the key score is wrong
   obcache allocate captures/text-384.safetensors --bits 2.5
       how many bits each token deserves, 0 being eviction
+  obcache simulate captures/text-384.safetensors
+      decode with a cache of fixed size, and watch the error grow
   obcache claims
       what is proved, and by which tests
   obcache golden check results.safetensors
@@ -54,6 +57,7 @@ enum Command {
     Score(score::Arguments),
     Merge(merge::Arguments),
     Allocate(allocate::Arguments),
+    Simulate(simulate::Arguments),
     Golden(golden::Arguments),
 }
 
@@ -67,6 +71,7 @@ impl Command {
             Self::Score(arguments) => arguments.run(),
             Self::Merge(arguments) => arguments.run(),
             Self::Allocate(arguments) => arguments.run(),
+            Self::Simulate(arguments) => arguments.run(),
             Self::Golden(arguments) => arguments.run(),
         }
     }
