@@ -54,11 +54,13 @@ pub struct Example {
     problems: usize,
 }
 
-/// Searches the problems of [`super::search`], all queries in the window; tokens without which a query sees nothing are left
-/// out. The same arguments give the same outcome; `None` where there is none among them.
+/// Searches problems of three tokens and more, drawn as for scores, all queries in the window. The same arguments give the same
+/// outcome; `None` where there is none among them.
 pub fn search(interaction: Interaction, seed: u64) -> Option<Example> {
     let tried = Cell::new(0);
-    let found = SIZES.into_iter().enumerate().find_map(|(stream, size)| {
+    // Of two tokens the pair is all there is, and takes the whole output.
+    let mut sizes = SIZES.into_iter().enumerate().filter(|(_, size)| size.tokens >= 3);
+    let found = sizes.find_map(|(stream, size)| {
         first(runner(seed, stream), size, &tried, |head| {
             interacting(interaction, head)
         })
@@ -71,12 +73,9 @@ pub fn search(interaction: Interaction, seed: u64) -> Option<Example> {
     })
 }
 
-/// The first pair that interacts so, of a head of three tokens or more: a pair of all there is takes the whole output.
+/// The first pair that interacts so.
 fn interacting(interaction: Interaction, head: &Head) -> Option<[usize; 2]> {
     let tokens = head.kv_len();
-    if tokens < 3 {
-        return None;
-    }
     let alone = oracle::token_errors(head, Perturbation::Removal, QueryWindow::All);
     let pairs = (0..tokens).flat_map(|a| (a + 1..tokens).map(move |b| [a, b]));
     let holds = |pair: &[usize; 2]| interaction.holds(together(head, pair), alone[pair[0]] + alone[pair[1]]);
