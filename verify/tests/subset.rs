@@ -3,10 +3,10 @@
 use ndarray::{Array1, Array2, ArrayView1, array};
 use obcache_scores::subset::{beam, exchange, exhaustive, rounds};
 use obcache_scores::{Protection, Score, accumulate, evicted, greedy};
-use obd_core::{AttentionTrace, Head, QueryWindow};
+use obd_core::{AttentionTrace, Head, QueryWindow, Visibility};
 use proptest::prelude::*;
 use reference_attention::{attend, oracle};
-use verify::strategies::{config, head, matrix, moderate_head, plain_head};
+use verify::strategies::{config, matrix, moderate_head, plain_head};
 use verify::tolerance::{largest_value, squared_change};
 
 const ALL: QueryWindow = QueryWindow::All;
@@ -86,9 +86,12 @@ proptest! {
     }
 
     #[test]
-    fn c40_exchange_never_leaves_more_error_than_it_was_given(head in head(), part in 0.0..1.0f64) {
+    fn c40_exchange_never_leaves_more_error_than_it_was_given(
+        query in matrix(3, 2), key in matrix(64, 2), value in matrix(64, 2), budget in 0..=64usize
+    ) {
+        // From 40 kept tokens on two and more are swapped at once, which may do harm and must then be undone.
+        let head = Head::new(query, key, value).unwrap().with_visibility(Visibility::all(3, 64)).unwrap();
         let trace = attend(&head);
-        let budget = (part * head.kv_len() as f64) as usize;
         let start: Vec<usize> = (0..budget).collect();
         let kept = exchange::improve(&head, &trace, ALL, start.clone(), Protection::default(), 20);
         prop_assert_eq!(kept.len(), budget);
