@@ -1,6 +1,7 @@
 //! Laws, agreement statistics, the report and the `obcache` command.
 
 pub mod agreement;
+pub mod allocation;
 pub mod cli;
 pub mod conformance;
 pub mod counterexample;
@@ -10,5 +11,6 @@ pub mod measure;
 pub mod output;
 pub mod report;
 pub mod scoring;
+pub mod simulation;
 pub mod strategies;
 pub mod tolerance;

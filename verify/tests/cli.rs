@@ -17,6 +17,8 @@ fn every_help_shows_examples() {
         &["counterexample"],
         &["score"],
         &["merge"],
+        &["allocate"],
+        &["simulate"],
         &["golden"],
         &["golden", "inputs"],
         &["golden", "check"],
@@ -111,4 +113,49 @@ fn the_folder_captures_is_the_default() {
     .unwrap();
     obcache().current_dir(folder.path()).arg("report").assert().success();
     assert!(folder.path().join("report/index.html").is_file());
+}
+
+#[test]
+fn bits_are_allocated_and_decoding_is_simulated_from_a_capture() {
+    let folder = toy::folder();
+    let allocated = stdout(
+        obcache()
+            .current_dir(folder.path())
+            .args(["allocate", "toy.safetensors", "--bits", "3"]),
+    );
+    assert!(
+        allocated.contains("bits per number") && allocated.contains("uniform bits"),
+        "{allocated}"
+    );
+    let bits = std::fs::read_to_string(folder.path().join("allocation/bits.csv")).unwrap();
+    // One KV head of 48 tokens and 2 channels.
+    assert_eq!(bits.lines().count(), 1 + toy::TOKENS + 2);
+    let simulated =
+        stdout(
+            obcache()
+                .current_dir(folder.path())
+                .args(["simulate", "toy.safetensors", "--budget", "0.5"]),
+        );
+    assert!(
+        simulated.contains("streaming-llm") && simulated.contains("prefill of 24 of 48"),
+        "{simulated}"
+    );
+    let lives = std::fs::read_to_string(folder.path().join("simulation/lives.csv")).unwrap();
+    assert_eq!(lives.lines().count(), 1 + 7 * toy::TOKENS);
+    for figure in [
+        "allocation/rate-distortion.png",
+        "simulation/growth.png",
+        "simulation/deaths.png",
+    ] {
+        assert!(folder.path().join(figure).is_file(), "{figure}");
+    }
+}
+
+#[test]
+fn two_tokens_cost_more_or_less_together() {
+    for (interaction, word) in [("super-additive", "costs more"), ("sub-additive", "costs less")] {
+        let text = stdout(obcache().args(["counterexample", "--interaction", interaction]));
+        assert!(text.contains(word) && text.contains("one by one"), "{text}");
+    }
+    obcache().arg("counterexample").assert().code(2);
 }

@@ -6,9 +6,11 @@ use obcache_scores::Score;
 use obd_core::Perturbation;
 
 use super::failure::Failure;
+use crate::counterexample::interaction::{self, Interaction};
 use crate::counterexample::{Outcome, score_names, search};
 
-/// Finds and shrinks the smallest attention problem in which the score ranks two tokens against the truth.
+/// Finds and shrinks the smallest attention problem in which the score ranks two tokens against the truth, or in which two
+/// tokens cost more, or less, together than one by one.
 ///
 /// The problem is printed as numbers that can be checked by hand: query, keys, values, logits, weights, output, and the
 /// score and the true error of both tokens with their arithmetic. The truth is brute force: attention is run again.
@@ -16,12 +18,24 @@ use crate::counterexample::{Outcome, score_names, search};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The score that is doubted.
-    #[arg(long, value_parser = PossibleValuesParser::new(score_names()))]
-    score: String,
+    #[arg(long, value_parser = PossibleValuesParser::new(score_names()), required_unless_present = "interaction")]
+    score: Option<String>,
 
     /// The perturbation whose squared norm is the truth.
-    #[arg(long, value_parser = PossibleValuesParser::new(Perturbation::ALL.map(Perturbation::name)))]
-    truth: String,
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(Perturbation::ALL.map(Perturbation::name)),
+        required_unless_present = "interaction"
+    )]
+    truth: Option<String>,
+
+    /// Instead of a score: how the errors of two tokens do not add up.
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(Interaction::ALL.map(Interaction::name)),
+        conflicts_with_all = ["score", "truth"]
+    )]
+    interaction: Option<String>,
 
     /// Seed of the problems drawn.
     #[arg(long, default_value_t = 0)]
@@ -35,20 +49,40 @@ Examples:
   obcache counterexample --score joint --truth joint-zeroing --seed 7
       what the joint form drops
   obcache counterexample --score value --truth value-zeroing
-      none: this score is exact (claim C9)";
+      none: this score is exact (claim C9)
+  obcache counterexample --interaction super-additive
+      why a ranking of single tokens does not choose a set (claim C41)";
 
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
-        let truth = Perturbation::ALL.into_iter().find(|truth| truth.name() == self.truth);
-        let truth = truth.ok_or_else(|| Failure::Input(format!("there is no truth named {:?}", self.truth)))?;
-        let outcome = search(&self.score, truth, self.seed).map_err(|error| Failure::Input(error.to_string()))?;
+        match (&self.interaction, &self.score, &self.truth) {
+            (Some(name), ..) => self.interaction(name),
+            (None, Some(score), Some(truth)) => self.misranking(score, truth),
+            _ => Err(Failure::Input(
+                "expected --score and --truth, or --interaction".to_owned(),
+            )),
+        }
+    }
+
+    fn interaction(&self, name: &str) -> Result<String, Failure> {
+        let kind = Interaction::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind = kind.ok_or_else(|| Failure::Input(format!("there is no interaction named {name:?}")))?;
+        let example = interaction::search(kind, self.seed);
+        Ok(example.map_or_else(
+            || format!("None found that is clearly {name}."),
+            |example| example.to_string(),
+        ))
+    }
+
+    fn misranking(&self, score: &str, truth: &str) -> Result<String, Failure> {
+        let what = Perturbation::ALL.into_iter().find(|what| what.name() == truth);
+        let what = what.ok_or_else(|| Failure::Input(format!("there is no truth named {truth:?}")))?;
+        let outcome = search(score, what, self.seed).map_err(|error| Failure::Input(error.to_string()))?;
         Ok(match outcome {
             Outcome::Found(counterexample) => counterexample.to_string(),
             Outcome::NoneFound { problems } => format!(
-                "None found: in {problems} problems `{}` ranked no two tokens clearly against {}.{}",
-                self.score,
-                self.truth,
-                exact(&self.score, truth)
+                "None found: in {problems} problems `{score}` ranked no two tokens clearly against {truth}.{}",
+                exact(score, what)
             ),
         })
     }

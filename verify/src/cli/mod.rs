@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each from its arguments to the text it prints.
 
+mod allocate;
 mod claims;
 mod counterexample;
 mod failure;
@@ -9,6 +10,7 @@ mod interrupt;
 mod merge;
 mod report;
 mod score;
+mod simulate;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -35,6 +37,10 @@ Examples:
       every score of every head, also of long captures
   obcache counterexample --score key --truth removal
       the smallest problem in which the key score is wrong
+  obcache allocate captures/text-384.safetensors --bits 2.5
+      how many bits each token deserves, 0 being eviction
+  obcache simulate captures/text-384.safetensors
+      decode with a cache of fixed size, and watch the error grow
   obcache claims
       what is proved, and by which tests
   obcache golden check results.safetensors
@@ -50,6 +56,8 @@ enum Command {
     Counterexample(counterexample::Arguments),
     Score(score::Arguments),
     Merge(merge::Arguments),
+    Allocate(allocate::Arguments),
+    Simulate(simulate::Arguments),
     Golden(golden::Arguments),
 }
 
@@ -62,6 +70,8 @@ impl Command {
             Self::Counterexample(arguments) => arguments.run(),
             Self::Score(arguments) => arguments.run(),
             Self::Merge(arguments) => arguments.run(),
+            Self::Allocate(arguments) => arguments.run(),
+            Self::Simulate(arguments) => arguments.run(),
             Self::Golden(arguments) => arguments.run(),
         }
     }

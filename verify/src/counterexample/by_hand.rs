@@ -33,7 +33,7 @@ impl Display for Counterexample {
 }
 
 /// One query: logits, weights and output.
-fn attention(f: &mut Formatter<'_>, head: &Head, trace: &AttentionTrace, i: usize) -> fmt::Result {
+pub(super) fn attention(f: &mut Formatter<'_>, head: &Head, trace: &AttentionTrace, i: usize) -> fmt::Result {
     writeln!(f, "query {i}: q = {}", vector(head.query().row(i)))?;
     writeln!(
         f,
@@ -140,13 +140,13 @@ fn deed(truth: Perturbation) -> &'static str {
     }
 }
 
-fn vector(numbers: ArrayView1<f64>) -> String {
+pub(super) fn vector(numbers: ArrayView1<f64>) -> String {
     let words: Vec<String> = numbers.iter().map(|&x| number(x)).collect();
     format!("[{}]", words.join(", "))
 }
 
 /// Whole numbers as they are, others to five significant digits.
-fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
     }

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod by_hand;
+pub mod interaction;
 mod misranked;
 mod problem;
 
@@ -74,13 +75,13 @@ pub fn search(score: &str, truth: Perturbation, seed: u64) -> Result<Outcome, Un
     Ok(Outcome::NoneFound { problems: tried.get() })
 }
 
-/// The first problem of a size that is wrong, shrunk, with its pair and the problems drawn up to it.
-fn first(
+/// The first problem of a size that is wrong, shrunk, with what is wrong and the problems drawn up to it.
+fn first<T>(
     mut runner: TestRunner,
     size: Size,
     tried: &Cell<usize>,
-    wrong: impl Fn(&Head) -> Option<Misranked>,
-) -> Option<(Head, Misranked, usize)> {
+    wrong: impl Fn(&Head) -> Option<T>,
+) -> Option<(Head, T, usize)> {
     let drawn = Cell::new(None);
     let outcome = runner.run(&problems(size), |head| {
         tried.set(tried.get() + 1);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 /// Lengths of the axes of a problem.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
-    tokens: usize,
+    pub tokens: usize,
     queries: usize,
     head_dim: usize,
     value_dim: usize,

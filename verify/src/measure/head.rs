@@ -10,9 +10,10 @@ use thiserror::Error;
 use super::compensation::{self, Chosen};
 use super::protection::{PROTECTIONS, protection as protected};
 use super::ranking::{Contributions, Sums, names};
-use super::rows::{Agreement, Compensated, HeadId, Regret, Spectrum, TokenRow};
+use super::rows::{Agreement, Compensated, HeadId, Interaction, Regret, Spectrum, TokenRow};
 use super::split::{Split, attended, past};
-use super::{BUDGETS, Options, spectrum};
+use super::subsets::{self, SUBSETS};
+use super::{BUDGETS, Options, interaction, spectrum};
 use crate::agreement::{kendall, log_pearson, overlap, spearman};
 
 /// Windows of the scores, with the names they have in the tables.
@@ -45,6 +46,7 @@ pub(super) struct HeadMeasurement {
     pub regrets: Vec<Regret>,
     pub compensated: Vec<Compensated>,
     pub spectra: Vec<Spectrum>,
+    pub interactions: Vec<Interaction>,
     pub tokens: Vec<TokenRow>,
     pub phi_points: Vec<(f64, f64)>,
     /// Largest disagreement of closed form and brute force, over the size of the output.
@@ -60,6 +62,7 @@ pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<Head
         regrets: Vec::new(),
         compensated: Vec::new(),
         spectra: spectrum::rows(id, &whole)?,
+        interactions: Vec::new(),
         tokens: token_rows(id, &whole, &contributions.sums(QueryWindow::All)),
         phi_points: phi_points(&whole.0, &whole.1),
         oracle_gap: oracle_gap(&whole),
@@ -113,6 +116,10 @@ impl HeadMeasurement {
             }
             let rankings = with_greedy(split, window, &rankings);
             let (regrets, compensated) = regrets(id, split, (window_name, window), &rankings)?;
+            if split.judged_window.is_none() && window == QueryWindow::All {
+                self.interactions
+                    .extend(interaction::row(id, split.judged, &rankings, &regrets)?);
+            }
             self.regrets.extend(regrets);
             self.compensated.extend(compensated);
         }
@@ -180,7 +187,7 @@ fn regrets(
                 let kept = select(ranking, Budget::Tokens(kept), protected(protection, kept))?;
                 let evicted = evicted(tokens, &kept);
                 errors.push((
-                    score,
+                    score.as_str(),
                     protection,
                     set::removal_error(head, trace, &evicted, judged_window),
                 ));
@@ -194,11 +201,16 @@ fn regrets(
                     compensated.push(compensation::row(id, split, window, &chosen)?);
                 }
             }
+            let chosen = subsets::kept(split, window.1, kept, protected(protection, kept));
+            for (name, kept) in SUBSETS.into_iter().zip(chosen) {
+                let error = set::removal_error(head, trace, &evicted(tokens, &kept), judged_window);
+                errors.push((name, protection, error));
+            }
         }
         let unprotected = |name: &str| {
             let found = errors
                 .iter()
-                .find(|(score, protection, _)| *score == name && *protection == "none");
+                .find(|(score, protection, _)| *score == name && *protection == PROTECTIONS[0]);
             found.map_or(0.0, |(.., error)| *error)
         };
         let (by_oracle, by_greedy) = (unprotected("removal"), unprotected("greedy"));
@@ -208,7 +220,7 @@ fn regrets(
             head: id.head,
             window: window.0.to_owned(),
             queries: split.queries.to_owned(),
-            score: score.clone(),
+            score: score.to_owned(),
             protection: protection.to_owned(),
             budget,
             relative_error: if size > 0.0 { error / size } else { 0.0 },

@@ -3,6 +3,7 @@
 mod compensation;
 mod gauge;
 mod head;
+mod interaction;
 pub(crate) mod projection;
 mod protection;
 pub(crate) mod ranking;
@@ -10,11 +11,15 @@ mod rows;
 mod run;
 mod spectrum;
 mod split;
+pub(crate) mod subsets;
 mod summary;
 
 pub use head::WINDOWS;
 pub use protection::PROTECTIONS;
-pub use rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
+pub(crate) use protection::protection;
+pub use rows::{
+    Agreement, Compensated, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary, TokenRow,
+};
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 
 /// Fractions of the tokens kept at which overlap and regret are measured.

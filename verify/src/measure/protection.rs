@@ -10,7 +10,7 @@ pub const PROTECTIONS: [&str; 2] = ["none", "sinks-and-recent"];
 
 /// The protection of this name under a budget of `kept` tokens: `sinks-and-recent` is the first 4 tokens and, of the rest of
 /// the budget, one half for the most recent; a ranking decides on the other half. Any other name protects nothing.
-pub(super) fn protection(name: &str, kept: usize) -> Protection {
+pub(crate) fn protection(name: &str, kept: usize) -> Protection {
     if name != PROTECTIONS[1] {
         return Protection::default();
     }

@@ -64,7 +64,7 @@ pub struct Regret {
     pub window: String,
     /// Queries that the error sums over: `in-window`, those of the score, or `future`.
     pub queries: String,
-    /// Score, or `greedy` for greedy exact removal.
+    /// Score, or `greedy` for greedy exact removal, `rounds` for removal in rounds, `exchange` for these with exchange.
     pub score: String,
     /// `none`, or `sinks-and-recent`: 4 sinks and, of the rest of the budget, the most recent half are kept whatever the score
     /// says.
@@ -148,12 +148,40 @@ pub struct Projection {
     pub ratio: Option<f64>,
 }
 
+/// How the errors of single tokens add up on one head: the set that ranking them by their own exact error evicts, in-window
+/// over all queries (claims C41, C42).
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Interaction {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model.
+    pub layer: usize,
+    /// Query head of the layer.
+    pub head: usize,
+    /// Fraction of the tokens kept.
+    pub budget: f64,
+    /// Error of the set over the least error known at this budget: by greedy removal, rounds or exchange.
+    pub over_best: Option<f64>,
+    /// Error of the set over the sum of its tokens' errors: above 1 they add up to more, below 1 they cancel.
+    pub over_sum: Option<f64>,
+    /// Error of the set over its first-order error: what renormalising the weights adds.
+    pub renormalisation: Option<f64>,
+    /// What the tokens of greedy's eviction from 50 to 40 % kept add to the error one by one, over what they add together.
+    pub submodularity: Option<f64>,
+    /// Least cosine of `v_j - o_i` and `v_l - o_i` over the pairs that one of the last 32 queries sees.
+    pub least_cosine_seen: Option<f64>,
+    /// The same over the pairs of evicted tokens.
+    pub least_cosine_evicted: Option<f64>,
+    /// Share of these pairs whose cosine is below 0.
+    pub opposed: Option<f64>,
+}
+
 /// One statistic over all heads.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// `spearman`, `kendall`, `log_pearson`, `overlap_05` to `overlap_50`, `effective_rank`, `projected_spearman`
     /// (arithmetic means), or `over_oracle`, `over_greedy`, `relative_error`, `compensation`,
-    /// `projected_ratio` (geometric means).
+    /// `projected_ratio`, `over_best`, `over_sum`, `renormalisation` (geometric means), and `submodularity`, `opposed` (arithmetic ones).
     pub statistic: String,
     /// Query window of the score.
     pub window: String,

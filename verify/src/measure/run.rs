@@ -6,7 +6,9 @@ use obcache_scores::SelectionError;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use super::rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
+use super::rows::{
+    Agreement, Compensated, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary, TokenRow,
+};
 use super::summary::Cells;
 use super::{gauge, head, projection};
 use crate::agreement::bootstrap;
@@ -29,6 +31,8 @@ pub struct Measurements {
     pub compensated: Vec<Compensated>,
     /// Per head: the spectrum of the Gram matrix.
     pub spectra: Vec<Spectrum>,
+    /// Per head: how the errors of single tokens add up.
+    pub interactions: Vec<Interaction>,
     /// Per KV head behind the output projection; empty where no capture holds one.
     pub projections: Vec<Projection>,
     /// Means over the heads.
@@ -130,6 +134,7 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
         regrets: Vec::new(),
         compensated: Vec::new(),
         spectra: Vec::new(),
+        interactions: Vec::new(),
         projections: projections.concat(),
         summaries: Vec::new(),
         tokens: Vec::new(),
@@ -143,6 +148,7 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
         all.regrets.extend(head.regrets);
         all.compensated.extend(head.compensated);
         all.spectra.extend(head.spectra);
+        all.interactions.extend(head.interactions);
         all.tokens.extend(head.tokens);
         all.phi_points.extend(head.phi_points);
         all.oracle_gap = all.oracle_gap.max(head.oracle_gap);
@@ -157,6 +163,7 @@ fn means(all: &Measurements) -> Vec<Summary> {
     cells.regrets(&all.regrets);
     cells.compensations(&all.compensated);
     cells.spectra(&all.spectra);
+    cells.interactions(&all.interactions);
     cells.projections(&all.projections);
     cells.means()
 }

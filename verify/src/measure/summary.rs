@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Agreement, Compensated, Projection, Regret, Spectrum, Summary};
+use super::rows::{Agreement, Compensated, Interaction, Projection, Regret, Spectrum, Summary};
 use super::{BUDGETS, PROTECTIONS};
 use crate::agreement::bootstrap;
 
@@ -19,12 +19,15 @@ struct Key {
 }
 
 /// The statistics whose mean is geometric.
-const RATIOS: [&str; 5] = [
+const RATIOS: [&str; 8] = [
     "over_oracle",
     "over_greedy",
     "relative_error",
     "compensation",
     "projected_ratio",
+    "over_best",
+    "over_sum",
+    "renormalisation",
 ];
 
 /// The values behind each mean.
@@ -93,6 +96,25 @@ impl Cells {
         for row in rows {
             let key = key("effective_rank", (&row.window, "in-window"), "", "removal", None);
             self.add(key, Some(row.effective_rank));
+        }
+    }
+
+    /// How single errors add up, for the ranking by the exact single-token error.
+    pub fn interactions(&mut self, rows: &[Interaction]) {
+        for row in rows {
+            for (statistic, value) in [
+                ("over_best", row.over_best),
+                ("over_sum", row.over_sum),
+                ("renormalisation", row.renormalisation),
+                ("submodularity", row.submodularity),
+                ("opposed", row.opposed),
+            ] {
+                let selection = selection(PROTECTIONS[0], row.budget);
+                self.add(
+                    key(statistic, ("all", "in-window"), "removal", "removal", selection),
+                    value,
+                );
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use obd_core::Perturbation;
 
 use super::lookup::{Wanted, interval, show};
+use crate::measure::subsets::SUBSETS;
 use crate::measure::{Measurements, PROTECTIONS, Summary, WINDOWS};
 
 /// Rank correlations below this do not count as tracking: less than half of the order's variance is shared.
@@ -143,7 +144,8 @@ fn protection(measurements: &Measurements) -> Option<String> {
         let rows = Wanted::regret("all", "future", protection, BUDGET).all(measurements);
         let named = rows
             .into_iter()
-            .filter(|row| !["greedy", "streaming-llm"].contains(&row.score.as_str()));
+            .filter(|row| !["greedy", "streaming-llm"].contains(&row.score.as_str()))
+            .filter(|row| !SUBSETS.contains(&row.score.as_str()));
         let means: Vec<f64> = named.map(|row| row.mean).collect();
         let ends = (
             means.iter().copied().fold(f64::INFINITY, f64::min),

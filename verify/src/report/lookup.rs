@@ -36,6 +36,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Error over that of greedy exact removal without protection.
+    pub fn over_greedy(window: &'a str, queries: &'a str, protection: &'a str, budget: f64) -> Self {
+        Self {
+            statistic: "over_greedy",
+            ..Self::regret(window, queries, protection, budget)
+        }
+    }
+
     /// Error over the squared norm of the output: the one that can be compared across windows.
     pub fn relative_error(window: &'a str, queries: &'a str, protection: &'a str, budget: f64) -> Self {
         Self {
@@ -121,6 +129,7 @@ pub(super) mod tests {
             regrets: Vec::new(),
             compensated: Vec::new(),
             spectra: Vec::new(),
+            interactions: Vec::new(),
             projections: Vec::new(),
             summaries,
             tokens: Vec::new(),

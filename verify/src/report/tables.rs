@@ -8,7 +8,9 @@ use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
 use super::ReportError;
-use crate::measure::{Agreement, Compensated, GaugeShift, Measurements, Projection, Regret, Spectrum, Summary};
+use crate::measure::{
+    Agreement, Compensated, GaugeShift, Interaction, Measurements, Projection, Regret, Spectrum, Summary,
+};
 
 /// What `report.json` holds; its schema is `report.schema.json`.
 #[derive(Serialize, JsonSchema)]
@@ -23,6 +25,8 @@ struct Document<'a> {
     compensated: &'a [Compensated],
     /// Spectrum of the Gram matrix, per head.
     spectra: &'a [Spectrum],
+    /// How the errors of single tokens add up, per head.
+    interactions: &'a [Interaction],
     /// Agreement behind the output projection, per KV head.
     projections: &'a [Projection],
     /// Rankings before and after a shift of all keys.
@@ -39,6 +43,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         regrets: &measurements.regrets,
         compensated: &measurements.compensated,
         spectra: &measurements.spectra,
+        interactions: &measurements.interactions,
         projections: &measurements.projections,
         gauge: &measurements.gauge,
         oracle_gap: measurements.oracle_gap,
@@ -48,6 +53,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         ("regret.csv".into(), rows(&measurements.regrets)?),
         ("compensation.csv".into(), rows(&measurements.compensated)?),
         ("spectrum.csv".into(), rows(&measurements.spectra)?),
+        ("interaction.csv".into(), rows(&measurements.interactions)?),
         ("projection.csv".into(), rows(&measurements.projections)?),
         ("summary.csv".into(), rows(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),

@@ -10,7 +10,7 @@ use crate::measure::{Measurements, PROTECTIONS};
 const WIDTH: usize = 100;
 
 /// Rows of the table on the screen.
-const ROWS: [(&str, &str); 9] = [
+const ROWS: [(&str, &str); 11] = [
     ("value", "all"),
     ("key", "all"),
     ("joint", "all"),
@@ -19,6 +19,8 @@ const ROWS: [(&str, &str); 9] = [
     ("weight", "last-32"),
     ("removal", "last-32"),
     ("greedy", "last-32"),
+    ("exchange", "last-32"),
+    ("exchange", "all"),
     ("streaming-llm", "all"),
 ];
 

@@ -1,0 +1,34 @@
+//! Choosing a *set* of tokens to keep: what no ranking of single tokens can do.
+//!
+//! | selection | what it does | cost, n tokens, w queries |
+//! |---|---|---|
+//! | [`rounds`] | evicts a share of what is left, re-scores what is left exactly, and so on | a few passes of 3 products n·w·d |
+//! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | 5 products n·w·d a swap |
+//! | [`addition`] | keeps, one after the other, the token that leaves the least error | n such passes |
+//! | [`beam`] | greedy removal that follows several sets at once | n passes a set |
+//! | [`exhaustive`] | tries every set | small problems only |
+//! | [`gram`] | greedy removal to first order, without renormalising | one Gram matrix, n a token |
+//! | [`cholesky`] | pivoted Cholesky of the Gram matrix: the tokens that span the others | one Gram matrix, n·k² |
+//! | [`crate::greedy`] | evicts, one after the other, the token that costs the set least | n passes in n·w each |
+//!
+//! All but the two by the Gram matrix measure the exact error of claim C13; none but [`exhaustive`] is proved best.
+
+use ndarray::Array1;
+use obd_core::{AttentionTrace, Head, QueryWindow};
+
+pub mod addition;
+pub mod beam;
+pub mod cholesky;
+pub mod exchange;
+pub mod exhaustive;
+pub mod gram;
+mod kept;
+pub mod rounds;
+
+/// Exact error of the set `kept`, ascending, without each of its tokens in turn, shape (kept): what a round of removal ranks by.
+///
+/// # Panics
+/// Where the shapes of `trace` are not those of `head`, or a token is past its end.
+pub fn errors_without(head: &Head, trace: &AttentionTrace, window: QueryWindow, kept: &[usize]) -> Array1<f64> {
+    kept::Kept::new(head, trace, window, kept.to_vec()).errors_without()
+}

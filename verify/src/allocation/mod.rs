@@ -1,0 +1,10 @@
+//! From a capture to bits: what each token and key channel of every KV head gets, and what it costs the output, by the
+//! model and in truth.
+
+mod figure;
+mod measure;
+mod tables;
+
+pub use figure::rate_distortion;
+pub use measure::{AllocationError, Allocations, Method, Options, Place, Rate, Stored, run};
+pub use tables::{bits_table, rates_table, summary};

@@ -1,0 +1,105 @@
+//! The simulation as tables: every step, every token's life, and a screen.
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::ranking::Ranking;
+use super::run::Simulation;
+
+/// A line of `steps.csv`.
+#[derive(Serialize)]
+struct StepRow {
+    layer: usize,
+    kv_head: usize,
+    score: &'static str,
+    step: usize,
+    cached: usize,
+    error: f64,
+}
+
+/// A line of `lives.csv`.
+#[derive(Serialize)]
+struct LifeRow {
+    layer: usize,
+    kv_head: usize,
+    score: &'static str,
+    token: usize,
+    died: Option<usize>,
+}
+
+/// Every decode step, as CSV.
+///
+/// # Errors
+/// [`csv::Error`] never but for lack of memory.
+pub fn steps_table(simulation: &Simulation) -> Result<Vec<u8>, csv::Error> {
+    csv_of(simulation.steps.iter().map(|step| StepRow {
+        layer: step.place.layer,
+        kv_head: step.place.kv_head,
+        score: step.ranking.name(),
+        step: step.step,
+        cached: step.cached,
+        error: step.error,
+    }))
+}
+
+/// Every token's life, as CSV; an empty cell for a survivor.
+///
+/// # Errors
+/// [`csv::Error`] never but for lack of memory.
+pub fn lives_table(simulation: &Simulation) -> Result<Vec<u8>, csv::Error> {
+    csv_of(simulation.lives.iter().map(|life| LifeRow {
+        layer: life.place.layer,
+        kv_head: life.place.kv_head,
+        score: life.ranking.name(),
+        token: life.token,
+        died: life.died,
+    }))
+}
+
+fn csv_of(rows: impl Iterator<Item = impl Serialize>) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))
+}
+
+/// One screen: the error of every ranking in each quarter of the decoding.
+pub fn summary(simulation: &Simulation) -> String {
+    let decoded = simulation.tokens - simulation.prefill;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let quarters = (0..4).map(|quarter| format!("steps {}-{}", quarter * decoded / 4, (quarter + 1) * decoded / 4));
+    table.set_header(["score".to_owned()].into_iter().chain(quarters));
+    for ranking in Ranking::ALL {
+        let means = (0..4).map(|quarter| mean(simulation, ranking, quarter));
+        table.add_row([ranking.name().to_owned()].into_iter().chain(means));
+    }
+    format!(
+        "{table}\n\nTrue error of the output against the full cache, over its squared norm, after a prefill of {} of {} tokens; geometric mean \
+         over KV heads and steps.\n",
+        simulation.prefill, simulation.tokens
+    )
+}
+
+fn mean(simulation: &Simulation, ranking: Ranking, quarter: usize) -> String {
+    let decoded = simulation.tokens - simulation.prefill;
+    let here = simulation
+        .steps
+        .iter()
+        .filter(|step| step.ranking == ranking && 4 * step.step / decoded == quarter);
+    let logarithms: Vec<f64> = here
+        .map(|step| step.error)
+        .filter(|&error| error > 0.0)
+        .map(f64::ln)
+        .collect();
+    if logarithms.is_empty() {
+        return "0".to_owned();
+    }
+    format!(
+        "{:.1e}",
+        (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp()
+    )
+}
