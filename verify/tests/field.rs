@@ -403,10 +403,11 @@ proptest! {
 
 #[test]
 fn c25_caote_over_two_queries_is_no_exact_error() {
-    // Weights (9/10, 1/10) and (1/10, 9/10) on values 0 and 1. Exact root errors of the first token, summed: 9/10 and 1/10, so 1.
+    // Weights (9/10, 1/10) and (1/10, 9/10) on values 0 and 1. Removing the first changes the outputs by 9/10 and 1/10.
     // CAOTE takes the mean weights (1/2, 1/2): output 1/2, and 1 · 1/2 for each token.
     let query = array![[9f64.ln()], [-(9f64.ln())]];
     let head = Head::new(query, array![[1.0], [0.0]], array![[0.0], [1.0]]).unwrap();
+    let head = head.with_visibility(Visibility::all(2, 2)).unwrap();
     let trace = attend(&head);
     let base = accumulate(&trace.weights, QueryWindow::All);
     let group = alone(&head);

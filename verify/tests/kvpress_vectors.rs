@@ -244,7 +244,7 @@ fn check(vectors: &Vectors, name: &str, press: &Press, published: &Array2<f64>) 
         }
         let gap = (got - published).abs();
         let allowed = relative * published.abs() + of_largest * largest;
-        if !(gap <= allowed) {
+        if gap.is_nan() || gap > allowed {
             return Err(format!(
                 "{name}: {place:?} is {got:e}, kvpress {published:e}, allowed {allowed:e}"
             ));

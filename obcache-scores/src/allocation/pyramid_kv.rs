@@ -17,7 +17,8 @@ pub fn pyramid_kv(layers: usize, kv_len: usize, mean: f64, window: usize, beta: 
         most = tokens - window;
         least = 2.0 * mean - most;
     }
-    if !(tokens >= most && most >= least && least >= window) {
+    let stands = tokens >= most && most >= least && least >= window;
+    if !stands {
         return vec![(mean.round_ties_even() as usize).max(1); layers];
     }
     let step = if layers > 1 {

@@ -1,6 +1,7 @@
 //! From captures to numbers: every score beside every truth, on every head.
 
 mod compensation;
+mod field;
 mod gauge;
 mod head;
 pub(crate) mod projection;
@@ -14,7 +15,9 @@ mod summary;
 
 pub use head::WINDOWS;
 pub use protection::PROTECTIONS;
-pub use rows::{Agreement, Compensated, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow};
+pub use rows::{
+    Agreement, Compensated, FieldRegret, GaugeShift, HeadId, Projection, Regret, Spectrum, Summary, TokenRow,
+};
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 
 /// Fractions of the tokens kept at which overlap and regret are measured.

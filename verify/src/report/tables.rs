@@ -8,7 +8,9 @@ use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
 use super::ReportError;
-use crate::measure::{Agreement, Compensated, GaugeShift, Measurements, Projection, Regret, Spectrum, Summary};
+use crate::measure::{
+    Agreement, Compensated, FieldRegret, GaugeShift, Measurements, Projection, Regret, Spectrum, Summary,
+};
 
 /// What `report.json` holds; its schema is `report.schema.json`.
 #[derive(Serialize, JsonSchema)]
@@ -25,6 +27,8 @@ struct Document<'a> {
     spectra: &'a [Spectrum],
     /// Agreement behind the output projection, per KV head.
     projections: &'a [Projection],
+    /// Every score of the field on future queries, per KV head.
+    field: &'a [FieldRegret],
     /// Rankings before and after a shift of all keys.
     gauge: &'a [GaugeShift],
     /// Largest disagreement between closed form and brute force, over the size of the output.
@@ -40,6 +44,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         compensated: &measurements.compensated,
         spectra: &measurements.spectra,
         projections: &measurements.projections,
+        field: &measurements.field,
         gauge: &measurements.gauge,
         oracle_gap: measurements.oracle_gap,
     };
@@ -49,6 +54,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         ("compensation.csv".into(), rows(&measurements.compensated)?),
         ("spectrum.csv".into(), rows(&measurements.spectra)?),
         ("projection.csv".into(), rows(&measurements.projections)?),
+        ("field.csv".into(), rows(&measurements.field)?),
         ("summary.csv".into(), rows(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),
