@@ -33,6 +33,10 @@ pub struct Metadata {
     pub head_dim: usize,
     /// Channels of values.
     pub value_dim: usize,
+    /// Base of the rotary encoding that queries and keys carry, halves paired as in LLaMA; `None` where there is none or it is
+    /// another kind.
+    #[serde(default)]
+    pub rope_theta: Option<f64>,
     /// The captured text.
     #[serde(default)]
     pub text: Option<String>,
@@ -65,6 +69,15 @@ impl Metadata {
             return Err(ProblemError::Parameter {
                 parameter: "scale",
                 value: self.scale,
+                expected: "a finite number above 0",
+            });
+        }
+        if let Some(theta) = self.rope_theta
+            && !(theta.is_finite() && theta > 0.0)
+        {
+            return Err(ProblemError::Parameter {
+                parameter: "rope_theta",
+                value: theta,
                 expected: "a finite number above 0",
             });
         }
@@ -159,6 +172,7 @@ mod tests {
             ),
             ("\"later\": [1]->\"softcap\": -1.0", "softcap is -1"),
             ("\"later\": [1]->\"sliding_window\": 0", "sliding_window is 0"),
+            ("\"later\": [1]->\"rope_theta\": 0.0", "rope_theta is 0"),
             ("\"later\": [1]->\"sinks\": [1.0]", "expected 4 finite numbers"),
             ("\"causal\": true,->", "missing field `causal`"),
         ] {

@@ -35,6 +35,14 @@ pub enum PolicyError {
         /// Tokens expected.
         expected: usize,
     },
+    /// Another number of query heads than those that are followed.
+    #[error("{found} query heads, expected {expected}")]
+    Heads {
+        /// Heads given.
+        found: usize,
+        /// Heads expected.
+        expected: usize,
+    },
     /// Slots to keep that are not ascending or not in the cache.
     #[error("slots to keep must ascend and lie below {cached}")]
     Slots {

@@ -23,6 +23,8 @@ pub struct Policy {
     pub heavy: usize,
     /// Tokens kept for being the newest.
     pub recent: usize,
+    /// Tokens kept for being the oldest in the cache, on top of the others.
+    pub sinks: usize,
 }
 
 impl Policy {
@@ -57,6 +59,7 @@ impl Policy {
             pooling: None,
             heavy,
             recent,
+            sinks: 0,
         };
         Ok(match modifier {
             "_fullhist" => Self {
@@ -94,9 +97,15 @@ impl Policy {
         ranking
     }
 
-    fn protection(&self) -> Protection {
+    /// Tokens kept in all.
+    pub fn budget(&self) -> usize {
+        self.heavy.saturating_add(self.recent).saturating_add(self.sinks)
+    }
+
+    /// Tokens kept whatever their saliency.
+    pub fn protection(&self) -> Protection {
         Protection {
-            sinks: 0,
+            sinks: self.sinks,
             recent: self.recent,
         }
     }
@@ -139,7 +148,25 @@ impl Tracker {
     /// # Errors
     /// [`PolicyError::TraceLength`] where tokens are cached already.
     pub fn prefill(&mut self, head: &Head, trace: &AttentionTrace) -> Result<(), PolicyError> {
-        self.join(head, trace, head.kv_len(), self.policy.prefill_window)
+        self.check(head, trace, head.kv_len())?;
+        self.join(head, trace, head.kv_len(), self.policy.prefill_window, false);
+        Ok(())
+    }
+
+    /// Takes in a part of the prompt: the queries of `head` are new, its tokens are the cached ones followed by one new token
+    /// per query, and `remaining` queries of the prompt are still to come. Of the policy's window those count that lie in this
+    /// part, so that the parts add up to [`Tracker::prefill`].
+    ///
+    /// # Errors
+    /// [`PolicyError::TraceLength`] where `head` does not hold so many tokens.
+    pub fn prefill_chunk(&mut self, head: &Head, trace: &AttentionTrace, remaining: usize) -> Result<(), PolicyError> {
+        let window = match self.policy.prefill_window {
+            QueryWindow::All => QueryWindow::All,
+            QueryWindow::Last(queries) => QueryWindow::Last(queries.saturating_sub(remaining)),
+        };
+        self.check(head, trace, head.query_len())?;
+        self.join(head, trace, head.query_len(), window, true);
+        Ok(())
     }
 
     /// Takes in a decode step: the queries of `head` are new, its tokens are the cached ones followed by one new token
@@ -153,7 +180,9 @@ impl Tracker {
         } else {
             QueryWindow::Last(1)
         };
-        self.join(head, trace, head.query_len(), window)
+        self.check(head, trace, head.query_len())?;
+        self.join(head, trace, head.query_len(), window, self.policy.accumulate);
+        Ok(())
     }
 
     /// Takes in the prefill from the strip engine: the saliencies of the prompt's tokens, which join the cache. The engine's
@@ -188,14 +217,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Adds `new` tokens and the saliency that the queries of `window` give to all.
-    fn join(
-        &mut self,
-        head: &Head,
-        trace: &AttentionTrace,
-        new: usize,
-        window: QueryWindow,
-    ) -> Result<(), PolicyError> {
+    /// Refuses a head or trace that does not cover the cached tokens and `new` ones.
+    pub(crate) fn check(&self, head: &Head, trace: &AttentionTrace, new: usize) -> Result<(), PolicyError> {
         let expected = self.positions.len() + new;
         if head.kv_len() != expected || trace.weights.dim() != (head.query_len(), expected) {
             return Err(PolicyError::TraceLength {
@@ -203,16 +226,20 @@ impl Tracker {
                 expected,
             });
         }
+        Ok(())
+    }
+
+    /// Adds `new` tokens and the saliency that the queries of `window` give to all, on top of what they have where `add`.
+    fn join(&mut self, head: &Head, trace: &AttentionTrace, new: usize, window: QueryWindow, add: bool) {
         let contributions: Array2<f64> = self.policy.score.contributions(head, trace);
         let mut saliency = accumulate(&contributions, window);
-        if self.policy.accumulate {
+        if add {
             for (sum, before) in saliency.iter_mut().zip(&self.saliency) {
                 *sum += before;
             }
         }
         self.saliency = saliency;
         self.join_positions(new);
-        Ok(())
     }
 
     /// Refuses a length that is not that of the cached tokens and the new ones.
@@ -234,7 +261,7 @@ impl Tracker {
     /// # Errors
     /// [`PolicyError::Selection`] where a saliency is NaN.
     pub fn choice(&self) -> Result<Vec<usize>, PolicyError> {
-        let budget = self.policy.heavy.saturating_add(self.policy.recent);
+        let budget = self.policy.budget();
         if budget >= self.positions.len() {
             return Ok((0..self.positions.len()).collect());
         }
@@ -365,6 +392,45 @@ mod tests {
             (tracker.positions(), tracker.saliency()),
             (&[1, 2, 3, 4][..], &array![1.25, 1.0, 0.5, 0.25])
         );
+    }
+
+    #[test]
+    fn chunks_of_the_prompt_add_up_to_its_window() {
+        let first = Head::new(array![[0.0]], array![[0.0]], array![[1.0]]).unwrap();
+        for (window, expected) in [(1, [0.25, 0.25, 0.5]), (2, [0.75, 0.75, 0.5])] {
+            for accumulate in [true, false] {
+                let policy = Policy {
+                    prefill_window: QueryWindow::Last(window),
+                    accumulate,
+                    ..weights(1, 1)
+                };
+                let mut tracker = Tracker::new(policy);
+                tracker.prefill_chunk(&first, &trace(&first), 2).unwrap();
+                assert_eq!(tracker.saliency(), &array![0.0]);
+                // Two more queries over three tokens: weights 1/2, 1/2, 0 and 1/4, 1/4, 1/2.
+                tracker
+                    .prefill_chunk(&two_queries(), &trace(&two_queries()), 0)
+                    .unwrap();
+                assert_eq!(tracker.saliency(), &Array1::from_iter(expected));
+            }
+        }
+        let policy = Policy::published("h2o_fullhist", 1, 1).unwrap();
+        let mut tracker = Tracker::new(policy);
+        tracker.prefill_chunk(&first, &trace(&first), 2).unwrap();
+        assert_eq!(tracker.saliency(), &array![1.0]);
+    }
+
+    #[test]
+    fn sinks_are_kept_on_top() {
+        let policy = Policy {
+            sinks: 1,
+            ..weights(1, 1)
+        };
+        let mut tracker = Tracker::new(policy);
+        tracker.prefill(&two_queries(), &trace(&two_queries())).unwrap();
+        tracker.step(&even(4), &trace(&even(4))).unwrap();
+        assert_eq!(tracker.policy().budget(), 3);
+        assert_eq!(tracker.choice().unwrap(), [0, 2, 3]);
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn follow(trace: &DecodeTrace, query_head: usize) {
         pooling: None,
         heavy: policy.heavy,
         recent: policy.recent,
+        sinks: 0,
     });
     let positions: Vec<usize> = (0..policy.prefill).collect();
     let prompt = cached(&trace.problem, query_head, 0..policy.prefill, &positions);

@@ -145,6 +145,7 @@ proptest! {
                 pooling: None,
                 heavy: 6,
                 recent: 0,
+                sinks: 0,
             };
             let mut tracker = Tracker::new(policy);
             let head = part(0, prompt);

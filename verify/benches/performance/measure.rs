@@ -122,6 +122,7 @@ pub fn decode_step(dim: usize, tokens: usize, threads: usize) -> (f64, f64) {
         pooling: None,
         heavy: tokens,
         recent: 0,
+        sinks: 0,
     });
     let prompt = tensors.problem().with_queries(tracker.policy().prefill_window);
     let saliencies = engine(threads).run(&prompt);

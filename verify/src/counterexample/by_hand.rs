@@ -9,6 +9,7 @@ use reference_attention::{attend, oracle};
 
 use super::Counterexample;
 use super::arithmetic::factors;
+use super::field;
 
 impl Display for Counterexample {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -124,6 +125,9 @@ fn sum(f: &mut Formatter<'_>, token: usize, terms: Vec<(String, f64)>) -> fmt::R
 }
 
 fn heuristic(name: &str) -> &'static str {
+    if let Some(words) = field::words(name) {
+        return words;
+    }
     match name {
         "weight-maxpool" => "the largest summed weight among a token and its 3 neighbours on each side",
         "weight-avgpool" => "the summed weights of a token and its 3 neighbours on each side, over 7",

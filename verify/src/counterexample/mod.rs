@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod by_hand;
+mod field;
 pub mod interaction;
 mod misranked;
 mod problem;
@@ -45,9 +46,10 @@ pub struct Counterexample {
     problems: usize,
 }
 
-/// The scores that can be searched: those of [`obcache_scores::Score`] and the heuristics of the report.
+/// The scores that can be searched: those of [`obcache_scores::Score`], the heuristics of the report, and those of the field
+/// that a few tokens have.
 pub fn score_names() -> Vec<String> {
-    ranking::names()
+    ranking::names().into_iter().chain(field::names()).collect()
 }
 
 /// Searches, all queries in the window; the same arguments give the same outcome.
@@ -55,17 +57,17 @@ pub fn score_names() -> Vec<String> {
 /// # Errors
 /// [`UnknownScore`] unless `score` is one of [`score_names`].
 pub fn search(score: &str, truth: Perturbation, seed: u64) -> Result<Outcome, UnknownScore> {
-    let names = ranking::names();
-    let place = names.iter().position(|name| name == score);
-    let place = place.ok_or_else(|| UnknownScore(score.to_owned()))?;
-    let wrong = |head: &Head| misranked(&saliency(place, head), &errors(truth, head));
+    if !score_names().iter().any(|name| name == score) {
+        return Err(UnknownScore(score.to_owned()));
+    }
+    let wrong = |head: &Head| misranked(&saliency(score, head), &errors(truth, head));
     let tried = Cell::new(0);
     for (stream, size) in SIZES.into_iter().enumerate() {
         if let Some((head, pair, problems)) = first(runner(seed, stream), size, &tried, wrong) {
             return Ok(Outcome::Found(Box::new(Counterexample {
                 score: score.to_owned(),
                 truth,
-                saliency: saliency(place, &head),
+                saliency: saliency(score, &head),
                 head,
                 pair,
                 problems,
@@ -113,11 +115,13 @@ fn runner(seed: u64, stream: usize) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-fn saliency(place: usize, head: &Head) -> Array1<f64> {
-    Contributions::of(head)
-        .sums(QueryWindow::All)
-        .rankings()
-        .swap_remove(place)
+/// Of one of [`score_names`].
+fn saliency(score: &str, head: &Head) -> Array1<f64> {
+    field::saliency(score, head).unwrap_or_else(|| {
+        let place = ranking::names().iter().position(|name| name == score).unwrap_or(0);
+        let sums = Contributions::of(head).sums(QueryWindow::All);
+        sums.rankings().swap_remove(place)
+    })
 }
 
 fn errors(truth: Perturbation, head: &Head) -> Array1<f64> {
@@ -141,6 +145,16 @@ mod tests {
         assert!(saliency[[0, above]] > saliency[[0, below]]);
         let errors = errors(Perturbation::Removal, &found.head);
         assert!(errors[above] < errors[below]);
+    }
+
+    #[test]
+    fn every_score_of_the_field_has_a_counterexample_to_removal() {
+        for score in field::names() {
+            let Ok(Outcome::Found(found)) = search(&score, Perturbation::Removal, 0) else {
+                panic!("{score}: none found");
+            };
+            assert!(found.to_string().contains(field::words(&score).unwrap()));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From captures to numbers: every score beside every truth, on every head.
 
 mod compensation;
+mod field;
 mod gauge;
 mod head;
 mod interaction;
@@ -18,7 +19,8 @@ pub use head::WINDOWS;
 pub use protection::PROTECTIONS;
 pub(crate) use protection::protection;
 pub use rows::{
-    Agreement, Compensated, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary, TokenRow,
+    Agreement, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary,
+    TokenRow,
 };
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 

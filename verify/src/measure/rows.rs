@@ -176,11 +176,32 @@ pub struct Interaction {
     pub opposed: Option<f64>,
 }
 
+/// What a score of the field costs one KV head on future queries.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct FieldRegret {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model.
+    pub layer: usize,
+    /// KV head of the layer.
+    pub kv_head: usize,
+    /// Score, mean over the query heads where it looks at them, with its window.
+    pub score: String,
+    /// Fraction of the tokens kept, no token protected but by the score; empty where the score is absent.
+    pub budget: Option<f64>,
+    /// Exact error of the evicted set over the query heads, over the squared norm of their outputs.
+    pub relative_error: Option<f64>,
+    /// Error over that of the set that `removal, all` evicts; empty where that is 0.
+    pub over_oracle: Option<f64>,
+    /// What the capture lacks for this score, where it does.
+    pub absent: Option<String>,
+}
+
 /// One statistic over all heads.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// `spearman`, `kendall`, `log_pearson`, `overlap_05` to `overlap_50`, `effective_rank`, `projected_spearman`
-    /// (arithmetic means), or `over_oracle`, `over_greedy`, `relative_error`, `compensation`,
+    /// (arithmetic means), or `over_oracle`, `over_greedy`, `field_over_oracle`, `relative_error`, `compensation`,
     /// `projected_ratio`, `over_best`, `over_sum`, `renormalisation` (geometric means), and `submodularity`, `opposed` (arithmetic ones).
     pub statistic: String,
     /// Query window of the score.

@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::rows::{
-    Agreement, Compensated, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary, TokenRow,
+    Agreement, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary,
+    TokenRow,
 };
 use super::summary::Cells;
-use super::{gauge, head, projection};
+use super::{field, gauge, head, projection};
 use crate::agreement::bootstrap;
 
 /// What can be chosen about a measurement.
@@ -35,6 +36,8 @@ pub struct Measurements {
     pub interactions: Vec<Interaction>,
     /// Per KV head behind the output projection; empty where no capture holds one.
     pub projections: Vec<Projection>,
+    /// Per KV head, every score of the field on future queries.
+    pub field: Vec<FieldRegret>,
     /// Means over the heads.
     pub summaries: Vec<Summary>,
     /// Per token, window `all`.
@@ -97,14 +100,16 @@ pub enum MeasureError {
     Problem(#[from] obd_core::ProblemError),
 }
 
-/// Measures every head of `captures`; `progress` advances once a head, and once a KV head behind W_O.
+/// Measures every head of `captures`; `progress` advances once a head, once a KV head behind W_O, and once a layer for
+/// the field.
 ///
 /// # Errors
 /// [`MeasureError`] where a head is no problem or overflows to NaN.
 pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> Result<Measurements, MeasureError> {
     let places: Vec<(HeadId, &Capture, usize)> = captures.iter().flat_map(places).collect();
     let groups: Vec<(&Capture, usize, usize)> = captures.iter().flat_map(projection::places).collect();
-    progress.set_length((places.len() + groups.len()) as u64);
+    let layers: Vec<(&Capture, usize)> = captures.iter().flat_map(layers).collect();
+    progress.set_length((places.len() + groups.len() + layers.len()) as u64);
     let measured = places
         .par_iter()
         .map(|(id, capture, position)| {
@@ -128,6 +133,14 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
             Ok(rows)
         })
         .collect::<Result<Vec<_>, MeasureError>>()?;
+    let fields = layers
+        .par_iter()
+        .map(|(capture, position)| {
+            let rows = field::rows(capture, *position, options.future_from)?;
+            progress.inc(1);
+            Ok(rows)
+        })
+        .collect::<Result<Vec<_>, MeasureError>>()?;
     let (heads, shifts): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
     let mut all = Measurements {
         agreements: Vec::new(),
@@ -136,6 +149,7 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
         spectra: Vec::new(),
         interactions: Vec::new(),
         projections: projections.concat(),
+        field: fields.concat(),
         summaries: Vec::new(),
         tokens: Vec::new(),
         phi_points: Vec::new(),
@@ -165,7 +179,15 @@ fn means(all: &Measurements) -> Vec<Summary> {
     cells.spectra(&all.spectra);
     cells.interactions(&all.interactions);
     cells.projections(&all.projections);
+    cells.field(&all.field);
     cells.means()
+}
+
+/// Every layer of a capture, by its position.
+fn layers(capture: &Capture) -> Vec<(&Capture, usize)> {
+    (0..capture.layers().len())
+        .map(|position| (capture, position))
+        .collect()
 }
 
 /// Every head of a capture: its name, the capture, and the position of its layer.

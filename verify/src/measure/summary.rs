@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Agreement, Compensated, Interaction, Projection, Regret, Spectrum, Summary};
+use super::rows::{Agreement, Compensated, FieldRegret, Interaction, Projection, Regret, Spectrum, Summary};
 use super::{BUDGETS, PROTECTIONS};
 use crate::agreement::bootstrap;
 
@@ -19,9 +19,10 @@ struct Key {
 }
 
 /// The statistics whose mean is geometric.
-const RATIOS: [&str; 8] = [
+const RATIOS: [&str; 9] = [
     "over_oracle",
     "over_greedy",
+    "field_over_oracle",
     "relative_error",
     "compensation",
     "projected_ratio",
@@ -126,6 +127,17 @@ impl Cells {
                 let queries = (row.window.as_str(), "in-window");
                 self.add(key(statistic, queries, &score, "removal behind W_O", None), value);
             }
+        }
+    }
+
+    /// Regret of the field's scores, each with its own window.
+    pub fn field(&mut self, rows: &[FieldRegret]) {
+        for row in rows {
+            let Some(selection) = row.budget.map(|budget| selection(PROTECTIONS[0], budget)) else {
+                continue;
+            };
+            let key = key("field_over_oracle", ("own", "future"), &row.score, "removal", selection);
+            self.add(key, row.over_oracle);
         }
     }
 

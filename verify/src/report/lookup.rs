@@ -44,6 +44,14 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Error of a KV head over that of the exact single-token oracle, of a score of the field.
+    pub fn field(budget: f64) -> Self {
+        Self {
+            statistic: "field_over_oracle",
+            ..Self::regret("own", "future", "none", budget)
+        }
+    }
+
     /// Error over the squared norm of the output: the one that can be compared across windows.
     pub fn relative_error(window: &'a str, queries: &'a str, protection: &'a str, budget: f64) -> Self {
         Self {
@@ -131,6 +139,7 @@ pub(super) mod tests {
             spectra: Vec::new(),
             interactions: Vec::new(),
             projections: Vec::new(),
+            field: Vec::new(),
             summaries,
             tokens: Vec::new(),
             phi_points: Vec::new(),

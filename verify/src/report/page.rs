@@ -102,7 +102,7 @@ fn source(capture: &Capture) -> Source {
 }
 
 fn tables(measurements: &Measurements) -> Vec<Table> {
-    let mut tables = Vec::new();
+    let mut tables = vec![field_table(measurements)];
     for queries in ["future", "in-window"] {
         for window in ["all", "last-32", "last-1"] {
             tables.push(agreement_table(measurements, window, queries));
@@ -113,6 +113,38 @@ fn tables(measurements: &Measurements) -> Vec<Table> {
     tables.push(projection_table(measurements));
     tables.retain(|table| !table.rows.is_empty());
     tables
+}
+
+/// Every score of the field, the cheapest eviction first, then those that the captures lack something for.
+fn field_table(measurements: &Measurements) -> Table {
+    let budgets = &BUDGETS[1..];
+    let mut names: Vec<String> = Vec::new();
+    for row in measurements.field.iter().filter(|row| row.absent.is_none()) {
+        if !names.contains(&row.score) {
+            names.push(row.score.clone());
+        }
+    }
+    let mean = |name: &str| {
+        Wanted::field(BUDGETS[2])
+            .of(measurements, name)
+            .map_or(f64::INFINITY, |row| row.mean)
+    };
+    names.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let mut table = table(
+        "The field, cheapest first at 20 % kept: error of a KV head on future queries over that of removal, all; no protection but a score's own".to_owned(),
+        budgets.iter().map(|budget| format!("{:.0} % kept", 100.0 * budget)).collect(),
+        &names,
+        |score, column| Wanted::field(budgets[column]).of(measurements, score),
+    );
+    for row in &measurements.field {
+        if let Some(reason) = row.absent.as_ref().filter(|_| !names.contains(&row.score)) {
+            names.push(row.score.clone());
+            let mut cells = vec![reason.clone()];
+            cells.resize(budgets.len(), "–".to_owned());
+            table.rows.push((row.score.clone(), cells));
+        }
+    }
+    table
 }
 
 fn agreement_table(measurements: &Measurements, window: &str, queries: &str) -> Table {

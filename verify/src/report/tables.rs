@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ReportError;
 use crate::measure::{
-    Agreement, Compensated, GaugeShift, Interaction, Measurements, Projection, Regret, Spectrum, Summary,
+    Agreement, Compensated, FieldRegret, GaugeShift, Interaction, Measurements, Projection, Regret, Spectrum, Summary,
 };
 
 /// What `report.json` holds; its schema is `report.schema.json`.
@@ -29,6 +29,8 @@ struct Document<'a> {
     interactions: &'a [Interaction],
     /// Agreement behind the output projection, per KV head.
     projections: &'a [Projection],
+    /// Every score of the field on future queries, per KV head.
+    field: &'a [FieldRegret],
     /// Rankings before and after a shift of all keys.
     gauge: &'a [GaugeShift],
     /// Largest disagreement between closed form and brute force, over the size of the output.
@@ -45,6 +47,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         spectra: &measurements.spectra,
         interactions: &measurements.interactions,
         projections: &measurements.projections,
+        field: &measurements.field,
         gauge: &measurements.gauge,
         oracle_gap: measurements.oracle_gap,
     };
@@ -55,6 +58,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         ("spectrum.csv".into(), rows(&measurements.spectra)?),
         ("interaction.csv".into(), rows(&measurements.interactions)?),
         ("projection.csv".into(), rows(&measurements.projections)?),
+        ("field.csv".into(), rows(&measurements.field)?),
         ("summary.csv".into(), rows(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),

@@ -1,0 +1,276 @@
+//! The whole field on one footing: what each score's eviction costs a KV head on future queries.
+//!
+//! A score sees the queries before a position and evicts tokens of one KV head for all query heads that read it; the error is
+//! the exact one of the set, summed over these heads and the queries from there on.
+
+use capture::Capture;
+use ndarray::{Array1, s};
+use obcache_scores::field::{
+    CurKind, ExpectedAttention, KvGroup, LagKv, Missing, caote, critical_kv, cur, fast_caote, key_diff, knorm,
+    leverage, max_weight, non_causal_attention, non_causal_attention_of_kvpress, observed_attention, r_kv, snapkv,
+    tova,
+};
+use obcache_scores::{Budget, GroupReduction, Pooling, Protection, Rope, Score, evicted, select, set, streaming_llm};
+use obd_core::{AttentionTrace, Head, QueryWindow};
+use reference_attention::oracle;
+
+use super::ranking::Contributions;
+use super::rows::FieldRegret;
+use super::split::{attended, past};
+use super::{BUDGETS, MeasureError};
+
+/// SnapKV's window here, as short as the other windows of the report; its own default is 64 for prompts of thousands.
+const VOTERS: usize = 32;
+
+/// Sinks of the methods that keep some.
+const SINKS: usize = 4;
+
+/// What one KV head's past holds, and what of the scores needs no budget.
+struct Past<'a> {
+    layer: &'a [KvGroup],
+    group: &'a KvGroup,
+    /// The scores of [`Score::ALL`], mean over the group, over all queries and over the last ones.
+    sums: [Vec<Array1<f64>>; 2],
+}
+
+/// A name, and its saliencies or why there are none.
+type Ranked = (String, Result<Array1<f64>, Missing>);
+
+/// One layer of a capture, all its KV heads: one row a score and budget, and one without budget for each score that the
+/// capture lacks something for. Empty where the split leaves no past or no future.
+pub(super) fn rows(capture: &Capture, position: usize, future_from: f64) -> Result<Vec<FieldRegret>, MeasureError> {
+    let groups = capture.groups();
+    let (mut layer, mut whole, mut future) = (Vec::new(), Vec::new(), 0);
+    for kv_head in 0..groups.num_kv_heads() {
+        let (mut heads, mut judged) = (Vec::new(), Vec::new());
+        for head in groups.query_heads(kv_head) {
+            let head = capture.head(position, head)?;
+            let Some((before, later)) = past(&head, future_from) else {
+                return Ok(Vec::new());
+            };
+            future = later;
+            heads.push(attended(before));
+            judged.push(attended(head));
+        }
+        layer.push(group(capture, position, kv_head, heads)?);
+        whole.push(judged);
+    }
+    let mut rows = Vec::new();
+    for (kv_head, (group, judged)) in layer.iter().zip(&whole).enumerate() {
+        let past = Past::new(&layer, group);
+        let found = past.regrets(judged, QueryWindow::Last(future));
+        let found = found.map_err(|source| MeasureError::Selection {
+            capture: capture.name(),
+            layer: capture.layers()[position].index,
+            head: kv_head,
+            source,
+        })?;
+        rows.extend(found.into_iter().map(|row| FieldRegret {
+            capture: capture.name(),
+            layer: capture.layers()[position].index,
+            kv_head,
+            ..row
+        }));
+    }
+    Ok(rows)
+}
+
+/// The past of one KV head with what the capture knows of the layer.
+fn group(
+    capture: &Capture,
+    position: usize,
+    kv_head: usize,
+    heads: Vec<(Head, AttentionTrace)>,
+) -> Result<KvGroup, MeasureError> {
+    let mut group = KvGroup::new(heads)?;
+    let metadata = capture.metadata();
+    if let Some(theta) = metadata.rope_theta {
+        group = group.with_rope(Rope::new(theta, metadata.head_dim)?)?;
+    }
+    if let Some(o_proj) = &capture.layers()[position].o_proj {
+        let width = metadata.value_dim;
+        let columns = |head: usize| o_proj.slice(s![.., head * width..(head + 1) * width]).to_owned();
+        group = group.with_projections(capture.groups().query_heads(kv_head).map(columns).collect())?;
+    }
+    Ok(group)
+}
+
+impl<'a> Past<'a> {
+    fn new(layer: &'a [KvGroup], group: &'a KvGroup) -> Self {
+        let contributions: Vec<_> = group
+            .heads()
+            .iter()
+            .map(|(head, trace)| Contributions::new(head, trace))
+            .collect();
+        let mean = |window| {
+            let heads: Vec<_> = contributions.iter().map(|head| head.sums(window).scores).collect();
+            let of = |place: usize| {
+                let heads: Vec<_> = heads.iter().map(|scores| scores[place].clone()).collect();
+                GroupReduction::Mean.reduce(&heads).unwrap_or_default()
+            };
+            (0..Score::ALL.len()).map(of).collect()
+        };
+        let sums = [mean(QueryWindow::All), mean(QueryWindow::Last(VOTERS))];
+        Self { layer, group, sums }
+    }
+
+    /// The weight, over all queries or the last ones.
+    fn weight(&self, window: usize) -> &Array1<f64> {
+        &self.sums[window][Score::ALL.len() - 1]
+    }
+
+    /// Every score whatever the budget.
+    fn rankings(&self) -> Vec<Ranked> {
+        let mut rankings: Vec<Ranked> = Vec::new();
+        for (scores, window) in self.sums.iter().zip(["all", "last-32"]) {
+            let named = Score::ALL.iter().zip(scores);
+            rankings.extend(named.map(|(score, saliency)| (format!("{score}, {window}"), Ok(saliency.clone()))));
+        }
+        let group = self.group;
+        let votes = snapkv(group, VOTERS, Pooling::Average { radius: 2 });
+        let expected = |covariance| ExpectedAttention {
+            sinks: SINKS,
+            future_positions: 512,
+            covariance,
+            value_norm: Some(0.0),
+        };
+        let lag = LagKv { sinks: SINKS, lag: 32 };
+        let leverage = group
+            .key_before_rope()
+            .and_then(|key| leverage(&key).map_err(|_| Missing::Base));
+        let field: [(&str, Result<Array1<f64>, Missing>); 20] = [
+            ("observed-attention", Ok(observed_attention(group))),
+            ("tova, whole layer", Ok(tova(self.layer))),
+            ("snapkv, average pool", Ok(votes.clone())),
+            (
+                "snapkv, max pool",
+                Ok(snapkv(group, VOTERS, Pooling::Max { radius: 3 })),
+            ),
+            ("max-weight, all", Ok(max_weight(group, QueryWindow::All))),
+            ("max-weight, last-32", Ok(max_weight(group, QueryWindow::Last(VOTERS)))),
+            ("non-causal", non_causal_attention(group, 256)),
+            ("non-causal, kvpress", non_causal_attention_of_kvpress(group, 256)),
+            ("expected-attention", expected(true).saliency(group)),
+            ("expected-attention, mean only", expected(false).saliency(group)),
+            ("caote over weight, all", caote(group, self.weight(0))),
+            ("caote over weight, last-32", caote(group, self.weight(1))),
+            ("fast-caote over weight, last-32", fast_caote(group, self.weight(1))),
+            ("r-kv over snapkv", r_kv(group, &votes, 0.1, 0.5)),
+            ("knorm", Ok(knorm(group))),
+            ("key-diff", Ok(key_diff(group))),
+            ("lag-kv", Ok(lag.saliency(group))),
+            ("cur", Ok(cur(group, CurKind::Product, Some(16)))),
+            ("leverage", leverage),
+            ("streaming-llm", Ok(streaming_llm(group.kv_len(), SINKS))),
+        ];
+        rankings.extend(field.map(|(name, saliency)| (name.to_owned(), saliency)));
+        rankings
+    }
+
+    /// The scores that depend on the tokens kept.
+    fn rankings_at(&self, kept: usize) -> [Ranked; 2] {
+        let votes = snapkv(self.group, VOTERS, Pooling::Average { radius: 2 });
+        let over = |base: &Array1<f64>| critical_kv(self.group, base, kept / 2, 1e-4);
+        [
+            ("critical-kv over snapkv".to_owned(), over(&votes)),
+            ("critical-kv over weight, last-32".to_owned(), over(self.weight(1))),
+        ]
+    }
+
+    /// One row a score and budget; where it stands is filled in by the caller.
+    fn regrets(
+        &self,
+        judged: &[(Head, AttentionTrace)],
+        window: QueryWindow,
+    ) -> Result<Vec<FieldRegret>, obcache_scores::SelectionError> {
+        let tokens = self.group.kv_len();
+        let size: f64 = judged
+            .iter()
+            .map(|(_, trace)| oracle::error(&trace.output, window))
+            .sum();
+        let error = |saliency: &Array1<f64>, kept: usize| {
+            let kept = select(saliency, Budget::Tokens(kept), Protection::default())?;
+            let evicted = evicted(tokens, &kept);
+            let errors = judged
+                .iter()
+                .map(|(head, trace)| set::removal_error(head, trace, &evicted, window));
+            Ok(errors.sum::<f64>())
+        };
+        let (mut rows, mut missing) = (Vec::new(), Vec::new());
+        let everywhere = self.rankings();
+        let exact = &self.sums[0][Score::ALL
+            .iter()
+            .position(|score| *score == Score::Removal)
+            .unwrap_or(0)];
+        for budget in &BUDGETS[1..] {
+            let kept = Budget::Fraction(*budget).tokens(tokens)?;
+            let by_oracle = error(exact, kept)?;
+            for (score, saliency) in everywhere.iter().chain(&self.rankings_at(kept)) {
+                let row = |absent, error: Option<f64>| FieldRegret {
+                    capture: String::new(),
+                    layer: 0,
+                    kv_head: 0,
+                    score: score.clone(),
+                    budget: error.map(|_| *budget),
+                    relative_error: error.filter(|_| size > 0.0).map(|error| error / size),
+                    over_oracle: error.filter(|_| by_oracle > 0.0).map(|error| error / by_oracle),
+                    absent,
+                };
+                match saliency {
+                    Ok(saliency) => rows.push(row(None, Some(error(saliency, kept)?))),
+                    Err(reason) if !missing.contains(score) => {
+                        missing.push(score.clone());
+                        rows.push(row(Some(reason.to_string()), None));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn heads(tokens: usize) -> Vec<(Head, AttentionTrace)> {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut rows = |channels| Array2::from_shape_simple_fn((tokens, channels), || random.random_range(-2.0..2.0));
+        let (key, value) = (rows(4), rows(3));
+        (0..2)
+            .map(|_| attended(Head::new(rows(4), key.clone(), value.clone()).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_capture_lacks_is_told_once_and_the_oracle_is_one() {
+        let layer = [KvGroup::new(heads(40)).unwrap()];
+        let rows = Past::new(&layer, &layer[0])
+            .regrets(&heads(40), QueryWindow::Last(8))
+            .unwrap();
+        let absent: Vec<(&str, &str)> = rows
+            .iter()
+            .filter_map(|row| Some((row.score.as_str(), row.absent.as_deref()?)))
+            .collect();
+        let (rope, o_proj) = (
+            "needs the rotary encoding (rope_theta)",
+            "needs the output projection W_O",
+        );
+        let expected = [
+            ("expected-attention", rope),
+            ("expected-attention, mean only", rope),
+            ("leverage", rope),
+            ("critical-kv over snapkv", o_proj),
+            ("critical-kv over weight, last-32", o_proj),
+        ];
+        assert_eq!(absent, expected);
+        let oracle: Vec<_> = rows.iter().filter(|row| row.score == "removal, all").collect();
+        assert_eq!(oracle.len(), 3);
+        assert!(oracle.iter().all(|row| row.over_oracle == Some(1.0)));
+        assert!(rows.iter().all(|row| row.absent.is_some() == row.budget.is_none()));
+    }
+}
