@@ -4,6 +4,7 @@ pub mod agreement;
 pub mod cli;
 pub mod conformance;
 pub mod counterexample;
+pub mod evaluate;
 pub mod golden;
 pub mod ledger;
 pub mod measure;

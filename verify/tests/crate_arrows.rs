@@ -14,7 +14,10 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("golden-macros", &[]),
     ("capture", &["obd-core"]),
     ("plots", &[]),
-    ("reference-model", &["obd-core", "reference-attention", "obcache-scores"]),
+    (
+        "reference-model",
+        &["obd-core", "reference-attention", "obcache-scores"],
+    ),
     (
         "verify",
         &[
