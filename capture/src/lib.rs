@@ -1,4 +1,4 @@
-//! Captured queries, keys and values of a model, read from safetensors or npz.
+//! Captured queries, keys and values of a model, read from safetensors or npz, and written.
 //!
 //! The format is described in `captures/README.md`. [`Capture::read`] checks everything once: names, dtypes, shapes,
 //! finiteness and metadata, the headers before the numbers; each refusal is a [`CaptureError`] that names the file, the
@@ -13,6 +13,7 @@ mod metadata;
 mod npz;
 mod parts;
 mod safetensors_file;
+mod writer;
 
 pub use capture::{Capture, Layer};
 pub use capture_file::{CaptureFile, GroupTensors, LayerShape};
@@ -20,3 +21,4 @@ pub use error::CaptureError;
 pub use layout::LARGEST_CAPTURE;
 pub use metadata::Metadata;
 pub use safetensors_file::SafetensorsFile;
+pub use writer::{CaptureWriter, Storage};

@@ -2,10 +2,10 @@
 
 use ndarray::Array2;
 use obd_core::{Head, HeadGroups, ProblemError, Softcap, Visibility};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The JSON object under the metadata key `obcache_capture`; unknown keys are ignored.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Metadata {
     /// Version of the format; 1.
     pub version: u64,
@@ -17,13 +17,13 @@ pub struct Metadata {
     /// Whether a query sees only the tokens up to its own position (bottom-right aligned).
     pub causal: bool,
     /// Tokens that a query sees back from its own position, itself included.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<usize>,
     /// Bound of the logit soft-cap.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub softcap: Option<f64>,
     /// Sink logit of every query head.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sinks: Option<Vec<f64>>,
     /// Query heads per layer.
     pub num_query_heads: usize,
@@ -35,10 +35,10 @@ pub struct Metadata {
     pub value_dim: usize,
     /// Base of the rotary encoding that queries and keys carry, halves paired as in LLaMA; `None` where there is none or it is
     /// another kind.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
     /// The captured text.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
 

@@ -5,6 +5,7 @@ pub mod allocation;
 pub mod cli;
 pub mod conformance;
 pub mod counterexample;
+pub mod evaluate;
 pub mod golden;
 pub mod ledger;
 pub mod measure;

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and which of ours each may depend on, for building, testing and running alike.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("obd-core", &[]),
     ("reference-attention", &["obd-core"]),
     ("obcache-scores", &["obd-core"]),
@@ -14,6 +14,10 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("golden-macros", &[]),
     ("capture", &["obd-core"]),
     ("plots", &[]),
+    (
+        "reference-model",
+        &["obd-core", "reference-attention", "obcache-scores"],
+    ),
     (
         "verify",
         &[
@@ -23,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
             "golden",
             "capture",
             "plots",
+            "reference-model",
         ],
     ),
 ];

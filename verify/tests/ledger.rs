@@ -34,6 +34,7 @@ fn every_claim_has_its_tests_and_every_test_its_claim() {
         "golden-macros",
         "capture",
         "plots",
+        "reference-model",
         "verify",
     ] {
         for folder in ["src", "tests"] {

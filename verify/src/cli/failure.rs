@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use capture::CaptureError;
+use reference_model::ModelError;
 
 use crate::measure::MeasureError;
 use crate::report::ReportError;
@@ -57,6 +58,12 @@ impl From<CaptureError> for Failure {
 /// A measurement fails on numbers so large that their squares overflow: the capture's doing.
 impl From<MeasureError> for Failure {
     fn from(error: MeasureError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
         Self::Input(error.to_string())
     }
 }

@@ -1,9 +1,13 @@
 //! The command line: one file a subcommand, each from its arguments to the text it prints.
 
 mod allocate;
+mod capture;
+mod checkpoint;
 mod claims;
 mod counterexample;
+mod evaluate;
 mod failure;
+mod generate;
 mod golden;
 mod inspect;
 mod interrupt;
@@ -33,8 +37,14 @@ Examples:
       measure the captures in ./captures and write ./report/index.html
   obcache inspect captures/needle-512.safetensors
       show what a capture holds
+  obcache capture --model my-model --text document.txt --out my-model.safetensors
+      run a model and keep its queries, keys and values
   obcache score my-model.safetensors --out scores.safetensors
       every score of every head, also of long captures
+  obcache evaluate
+      what each score is worth in accuracy, on a model that answers with a thinned cache
+  obcache generate --prompt 'Once upon a time' --score joint --budget 0.1
+      what eviction does to a text
   obcache counterexample --score key --truth removal
       the smallest problem in which the key score is wrong
   obcache allocate captures/text-384.safetensors --bits 2.5
@@ -54,6 +64,9 @@ enum Command {
     Inspect(inspect::Arguments),
     Claims(claims::Arguments),
     Counterexample(counterexample::Arguments),
+    Capture(capture::Arguments),
+    Evaluate(evaluate::Arguments),
+    Generate(generate::Arguments),
     Score(score::Arguments),
     Merge(merge::Arguments),
     Allocate(allocate::Arguments),
@@ -68,6 +81,9 @@ impl Command {
             Self::Inspect(arguments) => arguments.run(),
             Self::Claims(arguments) => Ok(arguments.run()),
             Self::Counterexample(arguments) => arguments.run(),
+            Self::Capture(arguments) => arguments.run(),
+            Self::Evaluate(arguments) => arguments.run(),
+            Self::Generate(arguments) => arguments.run(),
             Self::Score(arguments) => arguments.run(),
             Self::Merge(arguments) => arguments.run(),
             Self::Allocate(arguments) => arguments.run(),

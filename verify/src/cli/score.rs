@@ -73,7 +73,7 @@ Examples:
 
 In Python: safetensors.numpy.load_file('scores.safetensors')['layer.0.removal']";
 
-fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
+pub(super) fn layers(text: &str) -> Result<RangeInclusive<usize>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.parse(), last.parse()) {
         (Ok(first), Ok(last)) if first <= last => Ok(first..=last),

@@ -1,0 +1,160 @@
+//! `obcache evaluate`: what scores are worth in accuracy.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{Checkpoint, CheckpointArguments};
+use super::failure::Failure;
+use super::interrupt;
+use crate::evaluate::report::{Evaluated, findings, render};
+use crate::evaluate::{EvaluateError, Grouping, HELD_OUT, Method, Plan, Task, run};
+use crate::output::{prepare_folder, write_atomically};
+
+/// Lets a model answer and go on with caches that each score has thinned, and says which score costs least.
+///
+/// Recall of hidden codes by depth and length, perplexity and divergence on text, agreement of the next token; eviction once
+/// after the prefill and at every decoded token, per query head and per KV head. Paired tests between each heuristic and the
+/// same with an output-aware score. Finished documents are kept in OUT/parts: the same command goes on after a Ctrl-C.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    checkpoint: CheckpointArguments,
+
+    /// What is asked: recall, recall-unseen, text; all without.
+    #[arg(long, value_delimiter = ',')]
+    tasks: Vec<Task>,
+
+    /// Ways to choose what is kept, such as h2o,h2o+joint,greedy; all without.
+    #[arg(long, value_delimiter = ',')]
+    scores: Vec<Method>,
+
+    /// Shares of the prompt that are kept, in percent.
+    #[arg(long, value_delimiter = ',', default_value = "2,5,10,20,50", value_parser = clap::value_parser!(u32).range(1..=100))]
+    budgets: Vec<u32>,
+
+    /// Who shares what is kept: query-head, kv-sum, kv-max.
+    #[arg(long, value_delimiter = ',', default_value = "query-head,kv-sum,kv-max")]
+    groups: Vec<Grouping>,
+
+    /// Lengths of the documents in tokens.
+    #[arg(long, value_delimiter = ',', default_value = "256,512")]
+    lengths: Vec<usize>,
+
+    /// Depths of the hidden code in percent.
+    #[arg(long, value_delimiter = ',', default_value = "10,30,50,70,90", value_parser = clap::value_parser!(u32).range(0..=100))]
+    depths: Vec<u32>,
+
+    /// Documents for each length and depth, and twice as many texts.
+    #[arg(long, default_value = "4")]
+    documents: usize,
+
+    /// Text to hide codes in and to go on with, UTF-8; this project's documentation without.
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+
+    /// Folder that the report is written to.
+    #[arg(long, value_name = "FOLDER", default_value = "evaluation")]
+    out: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  obcache evaluate
+      the embedded llama-tiny under every score; evaluation/index.html
+  obcache evaluate --model Qwen3-0.6B --text book.txt --lengths 1024,4096 --scores h2o,h2o+joint,snapkv,snapkv+joint
+      two pairs on a model and a text of your own
+  obcache evaluate --tasks recall --budgets 5,10 --groups kv-sum
+      recall alone, as a real GQA cache evicts";
+
+/// Tokens of the shortest document: codes, question and answer must fit.
+const SHORTEST: usize = 160;
+
+impl Arguments {
+    pub fn run(&self) -> Result<String, Failure> {
+        let out = self.out.display();
+        prepare_folder(&self.out)
+            .map_err(|error| Failure::Input(format!("{out}: {error}, expected a folder to write to")))?;
+        let text = match &self.text {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?
+            }
+            None => HELD_OUT.to_owned(),
+        };
+        let Checkpoint { name, model, tokenizer } = self.checkpoint.load()?;
+        self.check(model.config().max_positions)?;
+        let plan = self.plan(name, &text);
+        let documents = plan.documents(model.config(), &tokenizer, &text)?;
+        if documents.is_empty() {
+            return Err(Failure::Input(
+                "no documents: expected --documents of at least 1 and a text of some length".to_owned(),
+            ));
+        }
+        let interrupted = interrupt::watch()?;
+        let progress = progress_bar();
+        let results = run(&model, &plan, &documents, &self.out, &progress, &interrupted);
+        progress.finish_and_clear();
+        let results = results?;
+        let evaluated = Evaluated::new(&results);
+        for (file, bytes) in render(&plan, &results, &evaluated)? {
+            let path = self.out.join(file);
+            write_atomically(&path, &bytes).map_err(|error| Failure::Ours(format!("{}: {error}", path.display())))?;
+        }
+        Ok(format!(
+            "{}\n\n{}",
+            findings(&evaluated).join("\n"),
+            self.out.join("index.html").display()
+        ))
+    }
+
+    fn check(&self, limit: usize) -> Result<(), Failure> {
+        match self.lengths.iter().find(|&&length| length < SHORTEST || length > limit) {
+            Some(length) => Err(Failure::Input(format!(
+                "--lengths: {length}, expected from {SHORTEST} to {limit} tokens (max_position_embeddings of config.json)"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn plan(&self, model: String, text: &str) -> Plan {
+        Plan {
+            model,
+            tasks: if self.tasks.is_empty() {
+                Task::ALL.to_vec()
+            } else {
+                self.tasks.clone()
+            },
+            methods: if self.scores.is_empty() {
+                Method::all()
+            } else {
+                self.scores.clone()
+            },
+            budgets: self.budgets.clone(),
+            groupings: self.groups.clone(),
+            lengths: self.lengths.clone(),
+            depths: self.depths.clone(),
+            documents: self.documents,
+            text: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+/// Documents done and time left, on stderr; hidden where that is no terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} documents, {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+impl From<EvaluateError> for Failure {
+    fn from(error: EvaluateError) -> Self {
+        let reason = error.to_string();
+        match error {
+            EvaluateError::Interrupted => Self::Interrupted(reason),
+            EvaluateError::File { .. } | EvaluateError::Json(_) => Self::Ours(reason),
+            _ => Self::Input(reason),
+        }
+    }
+}

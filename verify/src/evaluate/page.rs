@@ -1,0 +1,193 @@
+//! The page of an evaluation: one file that opens without a network.
+
+use minijinja::Environment;
+use minijinja::value::Serde;
+use plots::Figure;
+use serde::Serialize;
+
+use super::report::Evaluated;
+use super::summary::{Contest, Line};
+use super::{Method, Plan, Task, When};
+use crate::agreement::Interval;
+use crate::report::ReportError;
+
+#[derive(Serialize)]
+struct Page<'a> {
+    model: &'a str,
+    findings: Vec<String>,
+    figures: Vec<Drawn<'a>>,
+    tables: Vec<Table>,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Drawn<'a> {
+    caption: &'a str,
+    svg: &'a str,
+}
+
+#[derive(Serialize)]
+struct Table {
+    title: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+pub(super) fn render(plan: &Plan, evaluated: &Evaluated, figures: &[(String, Figure)]) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+    environment.add_template("page", include_str!("page.html"))?;
+    let page = Page {
+        model: &plan.model,
+        findings: findings(evaluated),
+        figures: figures
+            .iter()
+            .map(|(_, figure)| Drawn {
+                caption: figure.caption(),
+                svg: figure.svg(),
+            })
+            .collect(),
+        tables: tables(plan, evaluated),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(environment.get_template("page")?.render(Serde(&page))?)
+}
+
+/// The outcome in sentences, whichever way it fell.
+pub(super) fn findings(evaluated: &Evaluated) -> Vec<String> {
+    let mut findings = Vec::new();
+    for line in evaluated.lines.iter().filter(|line| line.method == Method::Full) {
+        findings.push(match line.task {
+            Task::Text => format!(
+                "With the whole cache the texts have a perplexity of {:.2}.",
+                line.perplexity
+            ),
+            task => format!(
+                "With the whole cache {} of the {task} answers are right.",
+                percent(&line.accuracy)
+            ),
+        });
+    }
+    findings.extend(tally(evaluated));
+    let pooled = evaluated.contests.iter().filter(|contest| contest.budget.is_none());
+    findings.extend(pooled.map(sentence));
+    findings
+}
+
+/// How the contests over all budgets fell, setting by setting.
+fn tally(evaluated: &Evaluated) -> Vec<String> {
+    let paper = |contest: &&Contest| contest.budget.is_none() && !contest.replacement.to_string().ends_with("+removal");
+    let mut settings: Vec<_> = evaluated
+        .contests
+        .iter()
+        .map(|c| (c.task, c.grouping, c.when))
+        .collect();
+    settings.dedup();
+    let of = |setting| {
+        let all = evaluated
+            .contests
+            .iter()
+            .filter(paper)
+            .filter(move |c| (c.task, c.grouping, c.when) == setting);
+        let count = |verdict| all.clone().filter(|contest| contest.verdict() == verdict).count();
+        let (task, grouping, when) = setting;
+        format!(
+            "{task}, {grouping}, eviction {}: of {} replacements of a heuristic by one of the paper's scores {} are better, {} \
+             worse, {} cannot be told apart (p < 0.05 each, over all budgets).",
+            when.name(),
+            all.clone().count(),
+            count("replacement better"),
+            count("replacement worse"),
+            count("cannot be told apart")
+        )
+    };
+    settings.into_iter().map(of).collect()
+}
+
+fn sentence(contest: &Contest) -> String {
+    let Contest {
+        task,
+        grouping,
+        when,
+        heuristic,
+        replacement,
+        ..
+    } = contest;
+    let Interval { mean, low, high, .. } = contest.paired.difference;
+    let change = match task {
+        Task::Text => {
+            let [mean, low, high] = [mean, low, high].map(f64::exp);
+            format!("{mean:.2} [{low:.2}, {high:.2}] times the divergence")
+        }
+        _ => {
+            let [mean, low, high] = [mean, low, high].map(|x| 100.0 * x);
+            format!("{mean:+.1} [{low:+.1}, {high:+.1}] points of right answers")
+        }
+    };
+    let (when, p, verdict) = (when.name(), contest.paired.p, contest.verdict());
+    format!("{task}, {grouping}, {when}: {replacement} against {heuristic}: {change}, p = {p:.4}: {verdict}.")
+}
+
+fn tables(plan: &Plan, evaluated: &Evaluated) -> Vec<Table> {
+    let mut settings: Vec<_> = evaluated
+        .lines
+        .iter()
+        .map(|line| (line.task, line.grouping, line.when))
+        .collect();
+    settings.dedup();
+    let mut tables = Vec::new();
+    for (task, grouping, when) in settings {
+        let title = |what: &str| format!("{what}: {task}, {grouping}, eviction {}", when.name());
+        let table = |what, number: fn(&Line) -> String| Table {
+            title: title(what),
+            columns: plan.budgets.iter().map(|budget| format!("{budget} %")).collect(),
+            rows: rows(plan, evaluated, (task, grouping, when), number),
+        };
+        if task == Task::Text {
+            tables.push(table("Divergence in nats", |line| interval(&line.divergence)));
+            tables.push(table("Perplexity", |line| format!("{:.3}", line.perplexity)));
+            tables.push(table("Agreement of the next token, %", |line| percent(&line.agreement)));
+        } else {
+            tables.push(table("Right answers, %", |line| percent(&line.accuracy)));
+        }
+    }
+    tables
+}
+
+fn rows(
+    plan: &Plan,
+    evaluated: &Evaluated,
+    setting: (Task, super::Grouping, When),
+    number: fn(&Line) -> String,
+) -> Vec<Vec<String>> {
+    let row = |method: &Method| {
+        let line = |budget: &u32| {
+            let lines = evaluated
+                .lines
+                .iter()
+                .filter(|line| (line.task, line.grouping, line.when) == setting);
+            lines
+                .into_iter()
+                .find(|line| line.method == *method && line.budget == *budget)
+        };
+        let cells: Vec<String> = plan
+            .budgets
+            .iter()
+            .map(|budget| line(budget).map_or(String::new(), number))
+            .collect();
+        cells
+            .iter()
+            .any(|cell| !cell.is_empty())
+            .then(|| [vec![method.to_string()], cells].concat())
+    };
+    plan.methods.iter().filter_map(row).collect()
+}
+
+fn percent(interval: &Interval) -> String {
+    let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|x| 100.0 * x);
+    format!("{mean:.0} [{low:.0}, {high:.0}]")
+}
+
+fn interval(interval: &Interval) -> String {
+    format!("{:.3} [{:.3}, {:.3}]", interval.mean, interval.low, interval.high)
+}
