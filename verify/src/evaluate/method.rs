@@ -91,6 +91,7 @@ impl Method {
             pooling,
             heavy: budget - recent,
             recent,
+            sinks: 0,
         })
     }
 
