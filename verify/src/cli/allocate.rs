@@ -26,7 +26,7 @@ use crate::scoring::window;
 /// beside the predicted one, for this budget and for all from 0 to 16 bits, and beside eviction alone and uniform bits.
 ///
 /// FOLDER/bits.csv holds the bits of every token and channel, FOLDER/rates.csv every method at every rate,
-/// FOLDER/rate-distortion.svg and .png the figure.
+/// FOLDER/rate-distortion.svg and .png the figure. All of a head's weights are held in memory: made for captures of a few thousand tokens.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {

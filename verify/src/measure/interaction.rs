@@ -113,15 +113,12 @@ fn cone(head: &Head, trace: &AttentionTrace, set: &[usize]) -> Cone {
             .collect();
         let gone: Vec<bool> = visible.iter().map(|j| set.binary_search(j).is_ok()).collect();
         let cosines = cosines(&(&head.value().select(Axis(0), &visible) - &trace.output.row(i)));
-        for a in 0..visible.len() {
-            for b in 0..a {
-                let cosine = cosines[[a, b]];
-                seen = seen.min(cosine);
-                if gone[a] && gone[b] {
-                    evicted = evicted.min(cosine);
-                    pairs += 1;
-                    opposed += usize::from(cosine < 0.0);
-                }
+        for ((a, b), &cosine) in cosines.indexed_iter().filter(|((a, b), _)| b < a) {
+            seen = seen.min(cosine);
+            if gone[a] && gone[b] {
+                evicted = evicted.min(cosine);
+                pairs += 1;
+                opposed += usize::from(cosine < 0.0);
             }
         }
     }
