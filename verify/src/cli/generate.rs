@@ -118,10 +118,13 @@ impl Arguments {
         let legend: String = [0.0, 0.2, 0.5, 0.9]
             .map(|share| shaded(&format!(" {:.0} % ", 100.0 * share), share))
             .concat();
+        let kept = match self.score {
+            Method::Full => "the whole cache is kept".to_owned(),
+            score => format!("kept by {score} at {budget} tokens a head"),
+        };
         Ok(format!(
-            "{text}{}\n\nkept by {} at {budget} tokens a head; shade: share of the heads that hold the token{legend}",
-            bold(&tokenizer.decode(&written)?),
-            self.score
+            "{text}{}\n\n{kept}; shade: share of the heads that hold the token{legend}",
+            bold(&tokenizer.decode(&written)?)
         ))
     }
 

@@ -1,5 +1,10 @@
 //! From a prompt's attention to a thinned cache.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
 use ndarray::{Array1, Array2, Axis, concatenate, s};
 use obcache_scores::strip::Saliencies;
 use obcache_scores::{Budget, Policy, Protection, Tracker, greedy, select, streaming_llm};
@@ -22,6 +27,8 @@ pub struct Prompt<'a> {
     layers: Vec<Windows>,
     /// Of the lots that tokens draw.
     seed: u64,
+    /// Greedy orders of eviction that were asked for, by layer and query heads: every budget takes its tokens from the same.
+    orders: RefCell<HashMap<(usize, Range<usize>), Vec<usize>>>,
 }
 
 /// One layer's attention, and its saliencies over each window that a method asks for: one a query head.
@@ -63,6 +70,7 @@ impl<'a> Prompt<'a> {
             cache,
             layers: layers.collect::<Result<_, _>>()?,
             seed,
+            orders: RefCell::default(),
         })
     }
 
@@ -147,13 +155,19 @@ impl<'a> Prompt<'a> {
             Grouping::KvSum | Grouping::KvMax => groups.query_heads(head),
         };
         let (window, recent) = Method::greedy(thinned.budget);
-        let stacked = self.layers[layer].stacked(self.model, readers, window)?;
-        let order = greedy::order(&stacked, &attend(&stacked), QueryWindow::All);
-        let protected = stacked.kv_len().saturating_sub(recent);
-        let open = order.into_iter().rev().filter(|&token| token < protected);
+        let mut orders = self.orders.borrow_mut();
+        let order = match orders.entry((layer, readers.clone())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let stacked = self.layers[layer].stacked(self.model, readers, window)?;
+                place.insert(greedy::order(&stacked, &attend(&stacked), QueryWindow::All))
+            }
+        };
+        let protected = order.len().saturating_sub(recent);
+        let open = order.iter().copied().rev().filter(|&token| token < protected);
         let mut slots: Vec<usize> = open
             .take(thinned.budget.saturating_sub(recent))
-            .chain(protected..stacked.kv_len())
+            .chain(protected..order.len())
             .collect();
         slots.sort_unstable();
         Ok(slots)
@@ -185,12 +199,7 @@ impl Windows {
 
     /// The queries of `window` of several query heads of one KV head, one under the other, as one problem: its error is the
     /// sum of theirs.
-    fn stacked(
-        &self,
-        model: &Model<f32>,
-        readers: std::ops::Range<usize>,
-        window: QueryWindow,
-    ) -> Result<Head, EvaluateError> {
+    fn stacked(&self, model: &Model<f32>, readers: Range<usize>, window: QueryWindow) -> Result<Head, EvaluateError> {
         let heads = readers.map(|reader| self.attended.head(model.config(), reader, window));
         let heads: Vec<Head> = heads.collect::<Result<_, _>>()?;
         let queries: Vec<_> = heads.iter().map(|head| head.query().view()).collect();
