@@ -10,14 +10,15 @@ use obcache_scores::field::{
     leverage, max_weight, non_causal_attention, non_causal_attention_of_kvpress, observed_attention, r_kv, snapkv,
     tova,
 };
-use obcache_scores::{Budget, GroupReduction, Pooling, Protection, Rope, Score, evicted, select, set, streaming_llm};
+use obcache_scores::{
+    Budget, GroupReduction, Pooling, Protection, Rope, Score, accumulate, evicted, select, set, streaming_llm,
+};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 use reference_attention::oracle;
 
-use super::ranking::Contributions;
 use super::rows::FieldRegret;
 use super::split::{attended, past};
-use super::{BUDGETS, MeasureError};
+use super::{FIELD_BUDGETS, MeasureError};
 
 /// SnapKV's window here, as short as the other windows of the report; its own default is 64 for prompts of thousands.
 const VOTERS: usize = 32;
@@ -97,20 +98,15 @@ fn group(
 
 impl<'a> Past<'a> {
     fn new(layer: &'a [KvGroup], group: &'a KvGroup) -> Self {
-        let contributions: Vec<_> = group
-            .heads()
-            .iter()
-            .map(|(head, trace)| Contributions::new(head, trace))
-            .collect();
-        let mean = |window| {
-            let heads: Vec<_> = contributions.iter().map(|head| head.sums(window).scores).collect();
-            let of = |place: usize| {
-                let heads: Vec<_> = heads.iter().map(|scores| scores[place].clone()).collect();
-                GroupReduction::Mean.reduce(&heads).unwrap_or_default()
-            };
-            (0..Score::ALL.len()).map(of).collect()
-        };
-        let sums = [mean(QueryWindow::All), mean(QueryWindow::Last(VOTERS))];
+        let mut sums = [Vec::new(), Vec::new()];
+        for score in Score::ALL {
+            let heads = group.heads().iter();
+            let contributions: Vec<_> = heads.map(|(head, trace)| score.contributions(head, trace)).collect();
+            for (sums, window) in sums.iter_mut().zip([QueryWindow::All, QueryWindow::Last(VOTERS)]) {
+                let heads: Vec<_> = contributions.iter().map(|pairs| accumulate(pairs, window)).collect();
+                sums.push(GroupReduction::Mean.reduce(&heads).unwrap_or_default());
+            }
+        }
         Self { layer, group, sums }
     }
 
@@ -202,7 +198,7 @@ impl<'a> Past<'a> {
             .iter()
             .position(|score| *score == Score::Removal)
             .unwrap_or(0)];
-        for budget in &BUDGETS[1..] {
+        for budget in &FIELD_BUDGETS {
             let kept = Budget::Fraction(*budget).tokens(tokens)?;
             let by_oracle = error(exact, kept)?;
             for (score, saliency) in everywhere.iter().chain(&self.rankings_at(kept)) {
@@ -269,7 +265,7 @@ mod tests {
         ];
         assert_eq!(absent, expected);
         let oracle: Vec<_> = rows.iter().filter(|row| row.score == "removal, all").collect();
-        assert_eq!(oracle.len(), 3);
+        assert_eq!(oracle.len(), FIELD_BUDGETS.len());
         assert!(oracle.iter().all(|row| row.over_oracle == Some(1.0)));
         assert!(rows.iter().all(|row| row.absent.is_some() == row.budget.is_none()));
     }

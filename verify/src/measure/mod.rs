@@ -26,3 +26,6 @@ pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 
 /// Fractions of the tokens kept at which overlap and regret are measured.
 pub const BUDGETS: [f64; 4] = [0.05, 0.10, 0.20, 0.50];
+
+/// Those of [`BUDGETS`] at which the whole field is measured.
+pub const FIELD_BUDGETS: [f64; 2] = [BUDGETS[1], BUDGETS[2]];

@@ -11,7 +11,7 @@ use super::ReportError;
 use super::answer::answer;
 use super::findings::findings;
 use super::lookup::{Wanted, interval};
-use crate::measure::{BUDGETS, Measurements, PROTECTIONS, Summary};
+use crate::measure::{BUDGETS, FIELD_BUDGETS, Measurements, PROTECTIONS, Summary};
 
 /// All that the template shows.
 #[derive(Serialize)]
@@ -117,7 +117,7 @@ fn tables(measurements: &Measurements) -> Vec<Table> {
 
 /// Every score of the field, the cheapest eviction first, then those that the captures lack something for.
 fn field_table(measurements: &Measurements) -> Table {
-    let budgets = &BUDGETS[1..];
+    let budgets = FIELD_BUDGETS;
     let mut names: Vec<String> = Vec::new();
     for row in measurements.field.iter().filter(|row| row.absent.is_none()) {
         if !names.contains(&row.score) {
