@@ -10,7 +10,7 @@ use reference_model::{LayerCache, Model, Source};
 const IN_64_BITS: f64 = 200.0 * 1.2e-16 * 1e4;
 
 #[test]
-fn c52_an_evicted_token_is_a_removed_one() {
+fn c41_an_evicted_token_is_a_removed_one() {
     let model: Model<f64> = Model::load(&Source::llama_tiny()).unwrap();
     let config = model.config();
     let tokens: Vec<u32> = b"\0What is forgotten is not what was never seen."

@@ -94,7 +94,7 @@ fn distance(left: &Array2<f64>, right: &Array2<f64>) -> f64 {
 }
 
 #[test]
-fn c50_logits_in_32_bits_are_those_of_transformers() {
+fn c39_logits_in_32_bits_are_those_of_transformers() {
     for (name, source) in checkpoints() {
         let expected = Expected::read(&name);
         for (way, logits) in logits::<f32>(&source, &expected.tokens).iter().enumerate() {
@@ -105,7 +105,7 @@ fn c50_logits_in_32_bits_are_those_of_transformers() {
 }
 
 #[test]
-fn c50_logits_in_64_bits_are_those_of_transformers_in_64_bits() {
+fn c39_logits_in_64_bits_are_those_of_transformers_in_64_bits() {
     for (name, source) in checkpoints() {
         let expected = Expected::read(&name);
         for (way, logits) in logits::<f64>(&source, &expected.tokens).iter().enumerate() {
@@ -117,7 +117,7 @@ fn c50_logits_in_64_bits_are_those_of_transformers_in_64_bits() {
 
 /// No case is missing: a fixture that is gone would otherwise be a test that passes.
 #[test]
-fn c50_every_architecture_meets_every_rotary_scaling() {
+fn c39_every_architecture_meets_every_rotary_scaling() {
     let configs: Vec<Config> = checkpoints()
         .iter()
         .map(|(_, source)| Config::load(source).unwrap())

@@ -61,7 +61,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 
 #[test]
 fn every_package_manager_is_told_what_to_install() {
-    let test = "cargo test --workspace --locked -p capture";
+    let test = "cargo test --release --workspace --locked -p capture";
     for (manager, commands) in [
         (
             "apt-get",
@@ -89,7 +89,7 @@ fn every_package_manager_is_told_what_to_install() {
 fn who_is_not_root_asks_sudo_but_never_for_brew() {
     let output = run(&machine(&["dnf"], 1000), &["report", "a.npz"]);
     let installed = "sudo dnf install -y openblas-devel pkgconf-pkg-config";
-    let report = "cargo run --release --locked -p verify --bin obcache -- report a.npz";
+    let report = "cargo run --release --locked --bin obcache -- report a.npz";
     assert_eq!(lines(&output.stdout), [installed, report]);
     let output = run(&machine(&["brew"], 1000), &["report"]);
     assert_eq!(lines(&output.stdout)[0], "brew install openblas libomp pkg-config");
@@ -127,7 +127,7 @@ fn what_is_there_is_not_installed_again() {
     let machine = machine(&["dnf"], 0);
     program(machine.path(), "pkg-config", "exit 0");
     let output = run(&machine, &["test"]);
-    assert_eq!(lines(&output.stdout), ["cargo test --workspace --locked"]);
+    assert_eq!(lines(&output.stdout), ["cargo test --release --workspace --locked"]);
     assert!(output.stderr.is_empty());
 }
 

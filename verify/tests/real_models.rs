@@ -12,7 +12,7 @@ use reference_model::{Model, Source, Tokenizer};
 use toy::{obcache, stdout};
 use verify::evaluate::{Grouping, HELD_OUT, Method, Plan, Results, Task, When, run};
 
-/// Absolute, as for the logits (C50): queries and keys go up to 20 or so, in 32 bits.
+/// Absolute, as for the logits (C39): queries and keys go up to 20 or so, in 32 bits.
 const IN_32_BITS: f64 = 1e-4;
 
 fn root() -> PathBuf {
@@ -61,7 +61,7 @@ fn assert_same(capture: &Capture, other: &Capture) {
 }
 
 #[test]
-fn c51_a_capture_is_what_transformers_recorded() {
+fn c40_a_capture_is_what_transformers_recorded() {
     let (_folder, text, out) = prepared();
     stdout(obcache().args(["capture", "--text"]).arg(&text).arg("--out").arg(&out));
     assert_same(&Capture::read(&out).unwrap(), &committed());
@@ -162,11 +162,11 @@ fn evaluated(plan: &Plan) -> Results {
 }
 
 /// The divergence is a difference of log-probabilities in 32 bits: logits of up to 30, to 6e-8 of their size through four layers,
-/// stay within C50's 1e-4.
+/// stay within C39's 1e-4.
 const SAME_PREDICTIONS: f64 = 1e-4;
 
 #[test]
-fn c53_a_budget_of_everything_changes_no_prediction() {
+fn c42_a_budget_of_everything_changes_no_prediction() {
     let methods = [
         "full",
         "random",
@@ -184,7 +184,7 @@ fn c53_a_budget_of_everything_changes_no_prediction() {
 }
 
 #[test]
-fn c53_what_is_forgotten_is_missed() {
+fn c42_what_is_forgotten_is_missed() {
     let results = evaluated(&small(vec![3], vec!["random".parse().unwrap()]));
     for row in &results.rows {
         assert!(row.divergence > 100.0 * SAME_PREDICTIONS, "{row:?}");

@@ -1,4 +1,4 @@
-//! Sets: what selections promise (C40), how errors add up (C41), and when a ranking would do (C42).
+//! Sets: what selections promise (C36), how errors add up (C37), and when a ranking would do (C38).
 
 use ndarray::{Array1, Array2, ArrayView1, array};
 use obcache_scores::subset::{beam, exchange, exhaustive, rounds};
@@ -74,7 +74,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn c40_one_token_a_round_leaves_no_more_error_than_greedy_removal(head in moderate_head(), part in 0.0..1.0f64) {
+    fn c36_one_token_a_round_leaves_no_more_error_than_greedy_removal(head in moderate_head(), part in 0.0..1.0f64) {
         let trace = attend(&head);
         let budget = (part * head.kv_len() as f64) as usize;
         let order = greedy::order(&head, &trace, ALL);
@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn c40_exchange_never_leaves_more_error_than_it_was_given(
+    fn c36_exchange_never_leaves_more_error_than_it_was_given(
         query in matrix(3, 2), key in matrix(64, 2), value in matrix(64, 2), budget in 0..=64usize
     ) {
         // From 40 kept tokens on two and more are swapped at once, which may do harm and must then be undone.
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn c40_no_selection_beats_the_exhaustive_optimum(head in moderate_head(), part in 0.0..1.0f64) {
+    fn c36_no_selection_beats_the_exhaustive_optimum(head in moderate_head(), part in 0.0..1.0f64) {
         let trace = attend(&head);
         let budget = (part * head.kv_len() as f64) as usize;
         let best = exhaustive::keep(&head, &trace, ALL, budget).unwrap();
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn c41_a_set_errs_by_its_first_order_error_times_what_renormalising_adds(head in moderate_head(), part in 0.0..1.0f64) {
+    fn c37_a_set_errs_by_its_first_order_error_times_what_renormalising_adds(head in moderate_head(), part in 0.0..1.0f64) {
         for row in rows(&head, part) {
             let slack = row.slack * (1 + row.size) as f64;
             prop_assert!(row.first_order <= row.exact + slack);
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn c41_a_set_errs_by_at_most_its_size_times_its_tokens_errors_and_renormalising(head in moderate_head(), part in 0.0..1.0f64) {
+    fn c37_a_set_errs_by_at_most_its_size_times_its_tokens_errors_and_renormalising(head in moderate_head(), part in 0.0..1.0f64) {
         for row in rows(&head, part) {
             let slack = row.slack * (1 + row.size) as f64;
             prop_assert!(row.exact <= row.size as f64 * (row.alone + slack) / (1.0 - row.lost).powi(2) + slack);
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn c42_what_a_query_sees_without_a_sink_never_lies_in_a_cone(head in plain_head()) {
+    fn c38_what_a_query_sees_without_a_sink_never_lies_in_a_cone(head in plain_head()) {
         let trace = attend(&head);
         for i in 0..head.query_len() {
             let gaps: Vec<Array1<f64>> = (0..head.kv_len())
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn c42_in_a_cone_a_ranking_is_within_a_constant_factor_of_the_best_set(
+    fn c38_in_a_cone_a_ranking_is_within_a_constant_factor_of_the_best_set(
         query in matrix(1, 2), key in matrix(6, 2), value in matrix(6, 3), sink in 0.0..6.0f64, count in 1..5usize
     ) {
         // The sink draws the output towards 0, and values around (3, 3, 3) lie to one side of it.
@@ -200,7 +200,7 @@ fn least_cosine(head: &Head, trace: &AttentionTrace, set: &[usize]) -> f64 {
 }
 
 #[test]
-fn c41_both_ends_are_reached() {
+fn c37_both_ends_are_reached() {
     // Many equal tokens beside one that holds nearly all weight: k of them cost nearly k times their sum. Opposite ones: 0.
     let keys = Array2::from_shape_fn((11, 1), |(j, _)| if j == 10 { 20.0 } else { 0.0 });
     let values = Array2::from_shape_fn((11, 1), |(j, _)| if j == 10 { 0.0 } else { 1.0 });

@@ -5,7 +5,7 @@
 //! keep the result where its exact error is lower, else halve m, and stop where m = 1 does not help
 //! ```
 //! Removal cannot take back a token that turned out to be needed once others had gone; exchange can. It never leaves more error
-//! than it was given (claim C40).
+//! than it was given (claim C36).
 
 use obd_core::{AttentionTrace, Head, QueryWindow};
 

@@ -2,12 +2,12 @@
 //!
 //! Each round evicts the tokens that the kept set would miss least, all by one exact scoring of single removals with the
 //! attention renormalised over what is left; the same *share* of the kept tokens goes in every round. Greedy removal is the
-//! case of one token a round (claim C40). A ranking of single tokens is the case of one round: it never learns that of two tokens
+//! case of one token a round (claim C36). A ranking of single tokens is the case of one round: it never learns that of two tokens
 //! which say the same, one must stay, nor how the weights grow as others leave. Rounds learn both after every step, and a geometric
 //! schedule spends them where it matters: the fewer tokens are left, the more each weighs.
 //!
 //! Where a set S of k tokens goes in one round that takes at most m of any query's weight, the output moves by no more than
-//! `k / (1 - m)²` times the sum of the single removals' errors (claim C41): the schedule keeps both factors small.
+//! `k / (1 - m)²` times the sum of the single removals' errors (claim C37): the schedule keeps both factors small.
 
 use obd_core::{AttentionTrace, Head, QueryWindow};
 

@@ -51,7 +51,7 @@ Examples:
   obcache counterexample --score value --truth value-zeroing
       none: this score is exact (claim C9)
   obcache counterexample --interaction super-additive
-      why a ranking of single tokens does not choose a set (claim C41)";
+      why a ranking of single tokens does not choose a set (claim C37)";
 
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {

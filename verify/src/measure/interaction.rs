@@ -1,4 +1,4 @@
-//! How the errors of tokens add up in a set, and what that means for whoever ranks them one by one (claims C41, C42).
+//! How the errors of tokens add up in a set, and what that means for whoever ranks them one by one (claims C37, C38).
 
 use ndarray::{Array1, Array2, Axis};
 use obcache_scores::{Budget, Protection, evicted, select, set, subset};

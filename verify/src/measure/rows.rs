@@ -149,7 +149,7 @@ pub struct Projection {
 }
 
 /// How the errors of single tokens add up on one head: the set that ranking them by their own exact error evicts, in-window
-/// over all queries (claims C41, C42).
+/// over all queries (claims C37, C38).
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Interaction {
     /// Name of the capture.
