@@ -357,3 +357,37 @@ pub(super) fn unit(largest: f64) -> f64 {
 fn zeros<T: Element>(length: usize) -> AVec<T> {
     avec![T::default(); length]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(numbers: &[f64]) -> Channel {
+        let one = |&number: &f64| Channel {
+            sum: number,
+            least: number,
+            greatest: number,
+        };
+        numbers.iter().map(one).fold(Channel::EMPTY, Channel::and)
+    }
+
+    #[test]
+    fn a_channel_knows_its_sum_and_its_ends() {
+        let all = channel(&[3.0, -1.0, 2.0]);
+        assert_eq!((all.sum, all.least, all.greatest), (4.0, -1.0, 3.0));
+        let all = channel(&[-1.0, 2.0, 5.0]);
+        assert_eq!((all.sum, all.least, all.greatest), (6.0, -1.0, 5.0));
+    }
+
+    #[test]
+    fn what_lies_within_a_factor_of_two_of_its_mean_is_in_common() {
+        let common = |numbers: &[f64]| channel(numbers).common::<f64>(numbers.len());
+        assert_eq!((common(&[2.0, 4.0]), common(&[-2.0, -4.0])), (3.0, -3.0));
+        // Both ends of the range: 10 is half of 20, 40 twice 20.
+        assert_eq!(common(&[10.0, 10.0, 40.0]), 20.0);
+        assert_eq!(common(&[9.0, 11.0, 40.0]), 0.0);
+        assert_eq!(common(&[11.0, 11.0, 11.0, 47.0]), 0.0);
+        assert_eq!((common(&[-1.0, 1.0]), common(&[0.0, 0.0])), (0.0, 0.0));
+        assert_eq!(channel(&[0.1]).common::<f32>(1), f64::from(0.1f32));
+    }
+}

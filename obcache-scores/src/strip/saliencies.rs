@@ -116,3 +116,27 @@ impl<T> Saliencies<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_and_perturbations_have_their_columns() {
+        let mut saliencies = Saliencies::<f64>::zeros(1);
+        for (number, column) in saliencies.columns_mut().into_iter().enumerate() {
+            column.fill(number as f64);
+        }
+        let scores = Score::ALL.map(|score| saliencies.score(score)[0]);
+        assert_eq!(scores, [1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 6.0, 8.0, 7.0, 9.0, 0.0]);
+        let exact = Perturbation::ALL.map(|what| (what, saliencies.exact(what)[0]));
+        for (what, column) in [
+            (Perturbation::Removal, 10.0),
+            (Perturbation::KeyZeroing, 11.0),
+            (Perturbation::ValueZeroing, 1.0),
+            (Perturbation::JointZeroing, 12.0),
+        ] {
+            assert!(exact.contains(&(what, column)), "{what:?}");
+        }
+    }
+}
