@@ -37,7 +37,7 @@ fn c41_an_evicted_token_is_a_removed_one() {
         // Every set keeps other tokens.
         let kept = |set: usize| {
             (0..read.len())
-                .filter(|token| (token + set) % 3 > 0)
+                .filter(|token| !(token + set).is_multiple_of(3))
                 .collect::<Vec<_>>()
         };
         for (set, head) in cache.layers_mut()[0].heads_mut().iter_mut().enumerate() {

@@ -20,6 +20,9 @@ use super::{Document, Grouping, Method};
 /// Sinks of StreamingLLM.
 const SINKS: usize = 4;
 
+/// Greedy orders of eviction, by layer and query heads.
+type Orders = HashMap<(usize, Range<usize>), Vec<usize>>;
+
 /// A prompt that went through the model, with what its queries say of its tokens.
 pub struct Prompt<'a> {
     model: &'a Model<f32>,
@@ -27,8 +30,8 @@ pub struct Prompt<'a> {
     layers: Vec<Windows>,
     /// Of the lots that tokens draw.
     seed: u64,
-    /// Greedy orders of eviction that were asked for, by layer and query heads: every budget takes its tokens from the same.
-    orders: RefCell<HashMap<(usize, Range<usize>), Vec<usize>>>,
+    /// Those that were asked for: every budget takes its tokens from the same.
+    orders: RefCell<Orders>,
 }
 
 /// One layer's attention, and its saliencies over each window that a method asks for: one a query head.
