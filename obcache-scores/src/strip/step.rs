@@ -4,7 +4,7 @@ use aligned_vec::{AVec, avec};
 use ndarray::{Array1, Axis};
 
 use super::cache::{Cache, width};
-use super::columns::{COLUMNS, columns, units};
+use super::columns::{COLUMNS, plain_columns, units};
 use super::element::Element;
 use super::first::SUMS;
 use super::saliencies::Saliencies;
@@ -59,12 +59,10 @@ impl<T: Element> Step<T> {
     pub(super) fn set_firsts(&mut self, cache: &Cache<T>) {
         let inverses = units(1.0 / self.unit);
         for (head, &(token, sums)) in self.firsts.iter().enumerate() {
-            let [norm, one_norm] = cache.norm(token);
-            let norms = [norm * inverses[1], one_norm * inverses[2]];
-            let found = columns(sums, norms, |sum| if sum < 0.0 { 0.0 } else { sum });
+            let found = plain_columns(sums, cache.norm(token), self.unit);
             let tile = (token / T::TILE * self.group_size + head) * COLUMNS;
-            for (column, found) in found.into_iter().enumerate() {
-                self.columns[(tile + column) * T::TILE + token % T::TILE] = T::from_f64(found);
+            for (column, (found, inverse)) in found.into_iter().zip(inverses).enumerate() {
+                self.columns[(tile + column) * T::TILE + token % T::TILE] = T::from_f64(found * inverse);
             }
         }
     }
