@@ -372,6 +372,13 @@ mod tests {
     }
 
     #[test]
+    fn sums_over_a_row_take_in_what_the_lanes_leave_over() {
+        let row: Vec<f64> = (1..=10).map(f64::from).collect();
+        assert_eq!((sum(&row, |v| v * v), sum(&row[..3], f64::abs)), (385.0, 6.0));
+        assert_eq!((dot(&row, &row), dot(&row[..3], &row[..3])), (385.0, 14.0));
+    }
+
+    #[test]
     fn a_channel_knows_its_sum_and_its_ends() {
         let all = channel(&[3.0, -1.0, 2.0]);
         assert_eq!((all.sum, all.least, all.greatest), (4.0, -1.0, 3.0));

@@ -67,3 +67,45 @@ impl Clock {
         self.last = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_work_counts() {
+        let [products, softmax, sweep, recomputing, packing, rest] = [1, 2, 4, 8, 16, 32].map(Duration::from_secs);
+        let profile = Profile {
+            products,
+            softmax,
+            sweep,
+            recomputing,
+            packing,
+            rest,
+        };
+        assert_eq!(profile.total(), Duration::from_secs(63));
+        let twice = profile.and(profile);
+        let kinds = [
+            twice.products,
+            twice.softmax,
+            twice.sweep,
+            twice.recomputing,
+            twice.packing,
+            twice.rest,
+        ];
+        assert_eq!(kinds, [2, 4, 8, 16, 32, 64].map(Duration::from_secs));
+    }
+
+    #[test]
+    fn time_goes_to_what_it_was_and_out_of_the_sweep_where_pairs_were_computed_again() {
+        let mut clock = Clock::start();
+        clock.was(|profile| &mut profile.rest);
+        assert_eq!(clock.profile.total(), clock.profile.rest);
+        clock.profile.sweep = Duration::from_secs(5);
+        clock.of_sweep_recomputing(Duration::from_secs(2));
+        assert_eq!(
+            (clock.profile.sweep, clock.profile.recomputing),
+            (Duration::from_secs(3), Duration::from_secs(2))
+        );
+    }
+}

@@ -82,6 +82,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::mpsc::channel;
     use std::thread::scope;
+    use std::time::Duration;
 
     use super::*;
 
@@ -111,8 +112,8 @@ mod tests {
             turns.take(
                 0,
                 || {
-                    // Two ahead, the other waits for this one.
-                    assert!(told.try_recv().is_err());
+                    // Two ahead, the other waits for this one, however long that takes.
+                    assert!(told.recv_timeout(Duration::from_millis(200)).is_err());
                     'a'
                 },
                 joined,
