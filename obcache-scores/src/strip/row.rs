@@ -88,6 +88,8 @@ impl Weights {
         let (first, unit) = (of_first / sum, of_others / sum);
         let visible = first + others.sum * unit;
         let lead = first_logit - others.shift;
+        // Where a sink leaves the tokens nothing, no weight asks for their mean.
+        let mean = |sum: f64| if visible > 0.0 { sum / visible } else { 0.0 };
         Self {
             others,
             offset,
@@ -97,8 +99,8 @@ impl Weights {
             unit,
             log_first: first_logit - top - log_sum,
             log_sum_exp: top + log_sum + offset,
-            mean: (first * lead + others.moment * unit) / visible,
-            first_above_mean: unit * (lead * others.sum - others.moment) / visible,
+            mean: mean(first * lead + others.moment * unit),
+            first_above_mean: mean(unit * (lead * others.sum - others.moment)),
         }
     }
 }

@@ -218,6 +218,23 @@ fn a_step_finds_the_two_largest_logits_in_whatever_tiles_they_are() {
 }
 
 #[test]
+fn what_a_dominant_token_or_sink_leaves_does_not_underflow() {
+    let mut tensors = Tensors::<f64>::new([1, 1, 40, 1, 3], 1.0);
+    tensors.query.fill(1.0);
+    tensors.key[[5, 0]] = 2e3;
+    check(&tensors.problem(), 1e-12);
+    check_step(&mut Decoder::new(), &tensors.problem(), 1e-12);
+    // Logits near -500, of which the mean key makes all; the sink stands so far above them that nothing is left.
+    let mut tensors = Tensors::<f64>::new([1, 3, 40, 1, 3], 1.0);
+    tensors.query.fill(-100.0);
+    tensors.key += 5.0;
+    check(&tensors.problem().with_sinks(&[2e3]).unwrap(), 1e-12);
+    let one = Tensors::<f64>::new([1, 1, 40, 1, 3], 1.0);
+    let decoder = Decoder::new().with_sinks(&[2e3]).unwrap();
+    check_step(&mut { decoder }, &one.problem().with_sinks(&[2e3]).unwrap(), 1e-12);
+}
+
+#[test]
 fn what_cancels_in_any_column_is_computed_again() {
     // Queries attend to the even tokens, whose values are all near to 10⁵, the others near to -10⁵: no mean is in common.
     let mut tensors = Tensors::<f64>::new([1, 200, 450, 8, 5], 1.0);
