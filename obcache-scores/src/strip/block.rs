@@ -386,6 +386,9 @@ mod tests {
         assert_eq!(widest(&problem), 3);
         // From token 885 of the first query of the last block on, or from 617 of the first block's: 2 tiles of 384.
         assert_eq!(widest(&problem.clone().with_sliding_window(100).unwrap()), 2);
+        let long = Array3::<f32>::zeros((1, 800, 1));
+        let narrow = Problem::new(long.view(), key.view(), key.view()).unwrap();
+        assert_eq!(widest(&narrow.with_sliding_window(10).unwrap()), 2);
         assert_eq!(widest(&problem.with_queries(obd_core::QueryWindow::Last(0))), 0);
     }
 
