@@ -394,6 +394,7 @@ mod tests {
         assert_eq!(common(&[10.0, 10.0, 40.0]), 20.0);
         assert_eq!(common(&[9.0, 11.0, 40.0]), 0.0);
         assert_eq!(common(&[11.0, 11.0, 11.0, 47.0]), 0.0);
+        assert_eq!(common(&[-11.0, -11.0, -11.0, -47.0]), 0.0);
         assert_eq!((common(&[-1.0, 1.0]), common(&[0.0, 0.0])), (0.0, 0.0));
         assert_eq!(channel(&[0.1]).common::<f32>(1), f64::from(0.1f32));
     }

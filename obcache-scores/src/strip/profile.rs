@@ -99,7 +99,9 @@ mod tests {
     #[test]
     fn time_goes_to_what_it_was_and_out_of_the_sweep_where_pairs_were_computed_again() {
         let mut clock = Clock::start();
+        std::thread::sleep(Duration::from_millis(1));
         clock.was(|profile| &mut profile.rest);
+        assert!(clock.profile.rest >= Duration::from_millis(1));
         assert_eq!(clock.profile.total(), clock.profile.rest);
         clock.profile.sweep = Duration::from_secs(5);
         clock.of_sweep_recomputing(Duration::from_secs(2));
