@@ -1,8 +1,10 @@
-//! Results are written beside their place and renamed into it: a failure leaves what was there before.
+//! Results as files: tables as CSV; written beside their place and renamed into it, so that a failure leaves what was there before.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+
+use serde::Serialize;
 
 /// Creates `folder` where it is missing and makes sure that files can be written there.
 ///
@@ -11,6 +13,26 @@ use std::path::Path;
 pub fn prepare_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     tempfile::NamedTempFile::new_in(folder).map(drop)
+}
+
+/// The rows as CSV, under a header of their fields.
+///
+/// # Errors
+/// [`csv::Error`] where a row has no flat form.
+pub fn csv_of(rows: impl IntoIterator<Item = impl Serialize>) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    finish_csv(writer)
+}
+
+/// The bytes of a table that is complete.
+///
+/// # Errors
+/// [`csv::Error`] where the last of them cannot be written.
+pub fn finish_csv(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 /// Writes `bytes` to `path` at once or not at all; the folder is made where it is missing.

@@ -4,9 +4,10 @@
 //! checked, with whatever shape and constructor arguments its metadata states.
 
 mod kvpress_calls;
+mod vector_files;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kvpress_calls::press;
 use ndarray::{Array1, Array2, Array3, Axis, Dimension, s};
@@ -17,6 +18,7 @@ use obd_core::{Head, HeadGroups, Visibility};
 use reference_attention::attend;
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use vector_files::vector_files;
 
 /// Tensors that are no scores.
 const INPUTS: [&str; 8] = [
@@ -297,21 +299,9 @@ fn check_file(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn folder() -> PathBuf {
-    match std::env::var_os("OBCACHE_KVPRESS_VECTORS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kvpress"),
-    }
-}
-
 #[test]
 fn kvpress_vectors() {
-    let folder = folder();
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-    files.sort();
-    assert!(!files.is_empty(), "{}: no .safetensors file", folder.display());
+    let files = vector_files("OBCACHE_KVPRESS_VECTORS", "kvpress");
     let errors: Vec<String> = files.iter().filter_map(|file| check_file(file).err()).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
 }

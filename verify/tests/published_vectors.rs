@@ -2,8 +2,10 @@
 //!
 //! The vectors lie in `tests/published`, or in the folder that `OBCACHE_PUBLISHED_VECTORS` names; every file is checked.
 
+mod vector_files;
+
 use std::ops::AddAssign;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, Ix1, Ix2, Ix3, s};
 use obcache_scores::{Policy, Score, Tracker};
@@ -11,6 +13,7 @@ use obd_core::{Head, HeadGroups};
 use reference_attention::attend;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
+use vector_files::vector_files;
 
 /// What the issue asks for: scores agree to 1e-11 of their size.
 const RELATIVE: f64 = 1e-11;
@@ -80,13 +83,6 @@ impl Stream {
             self.value.select(Axis(0), positions),
         )
         .unwrap()
-    }
-}
-
-fn folder() -> PathBuf {
-    match std::env::var_os("OBCACHE_PUBLISHED_VECTORS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/published"),
     }
 }
 
@@ -236,12 +232,7 @@ fn check_file(path: &Path) -> Result<usize, String> {
 
 #[test]
 fn published_vectors() {
-    let folder = folder();
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-    files.sort();
-    assert!(!files.is_empty(), "{}: no .safetensors file", folder.display());
+    let files = vector_files("OBCACHE_PUBLISHED_VECTORS", "published");
     for file in files {
         match check_file(&file) {
             Ok(methods) => assert!(methods > 0, "{}: no method", file.display()),

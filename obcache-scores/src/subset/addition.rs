@@ -27,9 +27,9 @@ pub fn order(head: &Head, trace: &AttentionTrace, window: QueryWindow, budget: u
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::tests::scattered;
     use super::*;
     use crate::set::removal_error;
+    use crate::test_heads::scattered;
     use crate::test_heads::trace;
 
     #[test]

@@ -35,9 +35,9 @@ pub fn keep(head: &Head, trace: &AttentionTrace, window: QueryWindow, budget: us
 #[cfg(test)]
 mod tests {
     use super::super::exhaustive;
-    use super::super::kept::tests::scattered;
     use super::*;
     use crate::greedy;
+    use crate::test_heads::scattered;
     use crate::test_heads::trace;
 
     #[test]

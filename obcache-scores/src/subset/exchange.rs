@@ -70,9 +70,9 @@ pub fn improve(
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::tests::scattered;
     use super::*;
     use crate::set::removal_error;
+    use crate::test_heads::scattered;
     use crate::test_heads::trace;
 
     fn error(head: &Head, kept: &[usize]) -> f64 {

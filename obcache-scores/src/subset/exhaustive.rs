@@ -51,8 +51,8 @@ fn advance(kept: &mut [usize], tokens: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::tests::scattered;
     use super::*;
+    use crate::test_heads::scattered;
     use crate::test_heads::{logs, trace};
     use ndarray::Array2;
 

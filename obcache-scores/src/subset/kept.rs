@@ -195,26 +195,12 @@ pub(super) fn by_error(tokens: &[usize], errors: &Array1<f64>) -> Vec<usize> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::set::removal_error;
-    use crate::test_heads::{logs, trace, two_queries};
+    use crate::test_heads::{logs, scattered, trace, two_queries};
     use approx::assert_relative_eq;
     use ndarray::array;
-
-    /// Seven tokens of scattered keys and values, six queries.
-    pub fn scattered(sink: Option<f64>) -> Head {
-        let wave = |rows: usize, columns: usize, phase: f64| {
-            Array2::from_shape_fn((rows, columns), |(i, c)| {
-                (phase * (1.0 + i as f64) + 2.3 * c as f64).sin() * 2.0
-            })
-        };
-        let head = Head::new(wave(6, 3, 1.7), wave(7, 3, 0.9), wave(7, 2, 1.3) + 5.0).unwrap();
-        match sink {
-            Some(sink) => head.with_sink(sink).unwrap(),
-            None => head,
-        }
-    }
 
     fn assert_exact(head: &Head, trace: &AttentionTrace, window: QueryWindow, tokens: Vec<usize>) {
         let kv_len = head.kv_len();

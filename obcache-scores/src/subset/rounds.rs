@@ -75,9 +75,9 @@ fn schedule(tokens: usize, budget: usize, rounds: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::tests::scattered;
     use super::*;
     use crate::greedy;
+    use crate::test_heads::scattered;
     use crate::test_heads::trace;
 
     #[test]

@@ -4,6 +4,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::measure::{Allocations, Method, Rate};
+use crate::output::csv_of;
 
 /// A line of `bits.csv`.
 #[derive(Serialize)]
@@ -66,16 +67,6 @@ pub fn rates_table(allocations: &Allocations) -> Result<Vec<u8>, csv::Error> {
         predicted: rate.predicted,
         distortion: rate.distortion,
     }))
-}
-
-fn csv_of(rows: impl Iterator<Item = impl Serialize>) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// One screen: the allocation of every KV head, and the methods beside each other at the same rate.

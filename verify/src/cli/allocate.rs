@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use capture::Capture;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use obcache_scores::quantisation::quantiser::Quantiser;
 use obd_core::QueryWindow;
 
 use super::failure::Failure;
+use super::{folder, progress};
 use crate::allocation::{self, AllocationError, Options};
-use crate::output::{prepare_folder, write_atomically};
 use crate::scoring::window;
 
 /// Spreads a budget of bits over the cached tokens and key channels of every KV head; 0 bits evict a token.
@@ -69,9 +68,7 @@ fn bits(text: &str) -> Result<f64, String> {
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
         let capture = Capture::read(&self.capture)?;
-        let folder = self.out.display();
-        prepare_folder(&self.out)
-            .map_err(|error| Failure::Input(format!("{folder}: {error}, expected a folder that can be written to")))?;
+        folder::prepare(&self.out)?;
         let options = Options {
             bits: self.bits,
             quantiser: Quantiser {
@@ -79,20 +76,21 @@ impl Arguments {
             },
             window: self.window,
         };
-        let progress = progress_bar();
+        let progress = progress::bar("{pos} of {len} KV heads");
         let allocations = allocation::run(&capture, &options, &progress)?;
         progress.finish_and_clear();
         let mut files = vec![
-            ("bits.csv", allocation::bits_table(&allocations).map_err(ours)?),
-            ("rates.csv", allocation::rates_table(&allocations).map_err(ours)?),
+            ("bits.csv", allocation::bits_table(&allocations).map_err(Failure::ours)?),
+            (
+                "rates.csv",
+                allocation::rates_table(&allocations).map_err(Failure::ours)?,
+            ),
         ];
-        let figure = allocation::rate_distortion(&allocations).map_err(ours)?;
+        let figure = allocation::rate_distortion(&allocations).map_err(Failure::ours)?;
         files.push(("rate-distortion.svg", figure.svg().as_bytes().to_vec()));
-        files.push(("rate-distortion.png", figure.png().map_err(ours)?));
-        for (name, bytes) in files {
-            let path = self.out.join(name);
-            write_atomically(&path, &bytes).map_err(|error| Failure::Ours(format!("{}: {error}", path.display())))?;
-        }
+        files.push(("rate-distortion.png", figure.png().map_err(Failure::ours)?));
+        folder::write(&self.out, files)?;
+        let folder = self.out.display();
         Ok(format!(
             "{}\n{folder}/bits.csv, {folder}/rates.csv, {folder}/rate-distortion.png",
             allocation::summary(&allocations)
@@ -100,20 +98,10 @@ impl Arguments {
     }
 }
 
-fn ours(error: impl std::fmt::Display) -> Failure {
-    Failure::Ours(error.to_string())
-}
-
 impl From<AllocationError> for Failure {
     fn from(error: AllocationError) -> Self {
         Self::Input(error.to_string())
     }
-}
-
-/// KV heads done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} KV heads, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, CheckpointArguments};
 use super::failure::Failure;
-use super::interrupt;
+use super::{folder, interrupt, progress};
 use crate::evaluate::report::{Evaluated, findings, render};
 use crate::evaluate::{EvaluateError, Grouping, HELD_OUT, Method, Plan, Task, run};
-use crate::output::{prepare_folder, write_atomically};
+use crate::output::prepare_folder;
 
 /// Lets a model answer and go on with caches that each score has thinned, and says which score costs least.
 ///
@@ -94,15 +93,12 @@ impl Arguments {
             ));
         }
         let interrupted = interrupt::watch()?;
-        let progress = progress_bar();
+        let progress = progress::bar("{pos} of {len} documents");
         let results = run(&model, &plan, &documents, &self.out, &progress, &interrupted);
         progress.finish_and_clear();
         let results = results?;
         let evaluated = Evaluated::new(&results);
-        for (file, bytes) in render(&plan, &results, &evaluated)? {
-            let path = self.out.join(file);
-            write_atomically(&path, &bytes).map_err(|error| Failure::Ours(format!("{}: {error}", path.display())))?;
-        }
+        folder::write(&self.out, render(&plan, &results, &evaluated)?)?;
         Ok(format!(
             "{}\n\n{}",
             findings(&evaluated).join("\n"),
@@ -140,12 +136,6 @@ impl Arguments {
             text: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
-}
-
-/// Documents done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} documents, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl From<EvaluateError> for Failure {

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use capture::Capture;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
+use super::{folder, fraction, progress};
 use crate::measure::{self, Options};
-use crate::output::prepare_folder;
 use crate::report;
 
 /// Measures every score against every truth on every head, and writes the report.
@@ -27,7 +26,7 @@ pub(super) struct Arguments {
     out: PathBuf,
 
     /// Queries from this fraction of the tokens on are future ones, which no score has seen.
-    #[arg(long, value_name = "FRACTION", default_value = "0.75", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", default_value = "0.75", value_parser = fraction::parse)]
     future_from: f64,
 }
 
@@ -43,24 +42,14 @@ Examples:
 /// The folder whose captures are taken where none is named.
 const CAPTURES: &str = "captures";
 
-fn fraction(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(fraction),
-        _ => Err("expected a number above 0 and below 1".to_owned()),
-    }
-}
-
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
         let captures = self.read()?;
-        prepare_folder(&self.out).map_err(|error| {
-            let folder = self.out.display();
-            Failure::Input(format!("{folder}: {error}, expected a folder that can be written to"))
-        })?;
+        folder::prepare(&self.out)?;
         let options = Options {
             future_from: self.future_from,
         };
-        let progress = progress_bar();
+        let progress = progress::bar("{pos} of {len} heads");
         let measurements = measure::run(&captures, &options, &progress)?;
         progress.finish_and_clear();
         let report = report::render(&captures, &measurements, self.future_from)?;
@@ -117,23 +106,4 @@ fn found_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         )));
     }
     Ok(paths)
-}
-
-/// Heads done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} heads, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fraction_lies_between_its_ends() {
-        assert_eq!(fraction("0.75"), Ok(0.75));
-        for refused in ["0", "1", "-1", "NaN", "inf", "half"] {
-            assert!(fraction(refused).is_err(), "{refused}");
-        }
-    }
 }

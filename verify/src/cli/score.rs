@@ -7,11 +7,10 @@ use std::thread::available_parallelism;
 
 use bytesize::ByteSize;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use obd_core::QueryWindow;
 
 use super::failure::Failure;
-use super::interrupt;
+use super::{interrupt, progress};
 use crate::output::prepare_folder;
 use crate::scoring::{self, Column, Heads, Outcome, Plan, Precision, Request, Shard, window};
 
@@ -90,7 +89,7 @@ impl Arguments {
         let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
         prepare_output(&self.out, folder.unwrap_or(Path::new(".")))?;
         let interrupted = interrupt::watch()?;
-        let progress = progress_bar();
+        let progress = progress::bar("{percent}% of the queries");
         let outcome = scoring::run(&self.request(), &progress, &interrupted);
         progress.finish_and_clear();
         Ok(self.summary(&outcome?))
@@ -152,12 +151,6 @@ pub(super) fn prepare_output(out: &Path, folder: &Path) -> Result<(), Failure> {
         return Err(refused("is a directory".to_owned()));
     }
     prepare_folder(folder).map_err(|error| refused(error.to_string()))
-}
-
-/// Blocks of queries done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {percent}% of the queries, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

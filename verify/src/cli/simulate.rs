@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use capture::Capture;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
+use super::{folder, fraction, progress};
 use crate::measure::PROTECTIONS;
-use crate::output::{prepare_folder, write_atomically};
 use crate::simulation::{self, Options, SimulationError};
 
 /// Serves a capture with a cache of fixed size: a prefill, then its remaining queries as decode steps with eviction.
@@ -28,11 +27,11 @@ pub(super) struct Arguments {
     capture: PathBuf,
 
     /// Tokens that the cache keeps, as a fraction of the prefill.
-    #[arg(long, value_name = "FRACTION", default_value = "0.2", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", default_value = "0.2", value_parser = fraction::parse)]
     budget: f64,
 
     /// Tokens of the prefill, as a fraction of all.
-    #[arg(long, value_name = "FRACTION", default_value = "0.5", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", default_value = "0.5", value_parser = fraction::parse)]
     prefill: f64,
 
     /// Decode steps from one eviction to the next.
@@ -57,63 +56,41 @@ Examples:
   obcache simulate my-model.safetensors --every 16
       evict in blocks of steps, as servers with pages do";
 
-fn fraction(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(fraction),
-        _ => Err("expected a number above 0 and below 1".to_owned()),
-    }
-}
-
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
         let capture = Capture::read(&self.capture)?;
-        let folder = self.out.display();
-        prepare_folder(&self.out)
-            .map_err(|error| Failure::Input(format!("{folder}: {error}, expected a folder that can be written to")))?;
+        folder::prepare(&self.out)?;
         let options = Options {
             budget: self.budget,
             prefill: self.prefill,
             every: self.every.get(),
             protection: self.protection.clone(),
         };
-        let progress = progress_bar();
+        let progress = progress::bar("{pos} of {len} KV heads");
         let simulated = simulation::run(&capture, &options, &progress)?;
         progress.finish_and_clear();
         let mut files = vec![
-            ("steps.csv", simulation::steps_table(&simulated).map_err(ours)?),
-            ("lives.csv", simulation::lives_table(&simulated).map_err(ours)?),
+            ("steps.csv", simulation::steps_table(&simulated).map_err(Failure::ours)?),
+            ("lives.csv", simulation::lives_table(&simulated).map_err(Failure::ours)?),
         ];
         for (svg, png, figure) in [
             ("growth.svg", "growth.png", simulation::growth(&simulated)),
             ("deaths.svg", "deaths.png", simulation::deaths(&simulated)),
         ] {
-            let figure = figure.map_err(ours)?;
+            let figure = figure.map_err(Failure::ours)?;
             files.push((svg, figure.svg().as_bytes().to_vec()));
-            files.push((png, figure.png().map_err(ours)?));
+            files.push((png, figure.png().map_err(Failure::ours)?));
         }
-        for (name, bytes) in files {
-            let path = self.out.join(name);
-            write_atomically(&path, &bytes).map_err(|error| Failure::Ours(format!("{}: {error}", path.display())))?;
-        }
-        let summary = simulation::summary(&simulated);
+        folder::write(&self.out, files)?;
+        let (summary, folder) = (simulation::summary(&simulated), self.out.display());
         Ok(format!(
             "{summary}\n{folder}/steps.csv, {folder}/lives.csv, {folder}/growth.png, {folder}/deaths.png"
         ))
     }
 }
 
-fn ours(error: impl std::fmt::Display) -> Failure {
-    Failure::Ours(error.to_string())
-}
-
 impl From<SimulationError> for Failure {
     fn from(error: SimulationError) -> Self {
         Self::Input(error.to_string())
     }
-}
-
-/// KV heads done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} KV heads, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

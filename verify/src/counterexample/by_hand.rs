@@ -20,21 +20,26 @@ impl Display for Counterexample {
             "The score `{score}` ranks token {} above token {}. The truth, {truth}, says the opposite.",
             self.pair.above, self.pair.below
         )?;
-        writeln!(
-            f,
-            "Found in problem {} and shrunk. Scale 1; every query sees every token.\n",
-            self.problems
-        )?;
-        for i in 0..self.head.query_len() {
-            attention(f, &self.head, &trace, i)?;
-        }
+        problem(f, &self.head, &trace, self.problems)?;
         self.scores(f, &trace)?;
         self.truths(f, &trace)
     }
 }
 
+/// Where the problem was found, and its attention.
+pub(super) fn problem(f: &mut Formatter<'_>, head: &Head, trace: &AttentionTrace, problems: usize) -> fmt::Result {
+    writeln!(
+        f,
+        "Found in problem {problems} and shrunk. Scale 1; every query sees every token.\n"
+    )?;
+    for i in 0..head.query_len() {
+        attention(f, head, trace, i)?;
+    }
+    Ok(())
+}
+
 /// One query: logits, weights and output.
-pub(super) fn attention(f: &mut Formatter<'_>, head: &Head, trace: &AttentionTrace, i: usize) -> fmt::Result {
+fn attention(f: &mut Formatter<'_>, head: &Head, trace: &AttentionTrace, i: usize) -> fmt::Result {
     writeln!(f, "query {i}: q = {}", vector(head.query().row(i)))?;
     writeln!(
         f,

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use obd_core::{Head, Perturbation, QueryWindow};
 use reference_attention::{attend, oracle};
 
-use super::by_hand::{attention, number, vector};
+use super::by_hand::{number, problem, vector};
 use super::problem::SIZES;
 use super::{first, runner};
 
@@ -98,14 +98,7 @@ impl Display for Example {
             "Losing tokens {a} and {b} together costs {verdict} than losing them one by one: {}.",
             self.interaction.name()
         )?;
-        writeln!(
-            f,
-            "Found in problem {} and shrunk. Scale 1; every query sees every token.\n",
-            self.problems
-        )?;
-        for i in 0..self.head.query_len() {
-            attention(f, &self.head, &trace, i)?;
-        }
+        problem(f, &self.head, &trace, self.problems)?;
         writeln!(f, "error = ‖o without the tokens - o‖², attention run again")?;
         let mut sum = 0.0;
         for set in [&[a][..], &[b], &[a, b]] {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::page;
 use super::summary::{Contest, Line, contests, lines};
 use super::{Grouping, Method, Plan, Results, Task, When};
+use crate::output::csv_of;
 use crate::report::ReportError;
 
 /// All that a page shows.
@@ -43,15 +44,15 @@ pub fn findings(evaluated: &Evaluated) -> Vec<String> {
 pub fn render(plan: &Plan, results: &Results, evaluated: &Evaluated) -> Result<Vec<(PathBuf, Vec<u8>)>, ReportError> {
     let figures = figures(plan, results, evaluated)?;
     let mut files = vec![
-        ("rows.csv".into(), csv(&results.rows)?),
-        ("heads.csv".into(), csv(&results.heads)?),
+        ("rows.csv".into(), csv_of(&results.rows)?),
+        ("heads.csv".into(), csv_of(&results.heads)?),
         (
             "summary.csv".into(),
-            csv(&evaluated.lines.iter().map(FlatLine::from).collect::<Vec<_>>())?,
+            csv_of(evaluated.lines.iter().map(FlatLine::from))?,
         ),
         (
             "contests.csv".into(),
-            csv(&evaluated.contests.iter().map(FlatContest::from).collect::<Vec<_>>())?,
+            csv_of(evaluated.contests.iter().map(FlatContest::from))?,
         ),
     ];
     for (name, figure) in &figures {
@@ -63,16 +64,6 @@ pub fn render(plan: &Plan, results: &Results, evaluated: &Evaluated) -> Result<V
         page::render(plan, evaluated, &figures)?.into_bytes(),
     ));
     Ok(files)
-}
-
-fn csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, ReportError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| ReportError::Csv(error.into_error().into()))
 }
 
 #[derive(Serialize)]

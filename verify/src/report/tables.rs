@@ -11,6 +11,7 @@ use super::ReportError;
 use crate::measure::{
     Agreement, Compensated, FieldRegret, GaugeShift, Interaction, Measurements, Projection, Regret, Spectrum, Summary,
 };
+use crate::output::{csv_of, finish_csv};
 
 /// What `report.json` holds; its schema is `report.schema.json`.
 #[derive(Serialize, JsonSchema)]
@@ -52,14 +53,14 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         oracle_gap: measurements.oracle_gap,
     };
     Ok(vec![
-        ("agreement.csv".into(), rows(&measurements.agreements)?),
-        ("regret.csv".into(), rows(&measurements.regrets)?),
-        ("compensation.csv".into(), rows(&measurements.compensated)?),
-        ("spectrum.csv".into(), rows(&measurements.spectra)?),
-        ("interaction.csv".into(), rows(&measurements.interactions)?),
-        ("projection.csv".into(), rows(&measurements.projections)?),
-        ("field.csv".into(), rows(&measurements.field)?),
-        ("summary.csv".into(), rows(&measurements.summaries)?),
+        ("agreement.csv".into(), csv_of(&measurements.agreements)?),
+        ("regret.csv".into(), csv_of(&measurements.regrets)?),
+        ("compensation.csv".into(), csv_of(&measurements.compensated)?),
+        ("spectrum.csv".into(), csv_of(&measurements.spectra)?),
+        ("interaction.csv".into(), csv_of(&measurements.interactions)?),
+        ("projection.csv".into(), csv_of(&measurements.projections)?),
+        ("field.csv".into(), csv_of(&measurements.field)?),
+        ("summary.csv".into(), csv_of(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),
         (
@@ -67,14 +68,6 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
             serde_json::to_vec_pretty(&schema_for!(Document))?,
         ),
     ])
-}
-
-fn rows<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, ReportError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    finish(writer)
 }
 
 /// One line a token: every score, every truth and the bounds of phi, window `all`.
@@ -92,11 +85,5 @@ fn tokens(measurements: &Measurements) -> Result<Vec<u8>, ReportError> {
         record.extend(numbers.map(|number| format!("{number:.9e}")));
         writer.write_record(&record)?;
     }
-    finish(writer)
-}
-
-fn finish(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, ReportError> {
-    Ok(writer
-        .into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))?)
+    Ok(finish_csv(writer)?)
 }

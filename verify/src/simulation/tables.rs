@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::ranking::Ranking;
 use super::run::Simulation;
+use crate::output::csv_of;
 
 /// A line of `steps.csv`.
 #[derive(Serialize)]
@@ -54,16 +55,6 @@ pub fn lives_table(simulation: &Simulation) -> Result<Vec<u8>, csv::Error> {
         token: life.token,
         died: life.died,
     }))
-}
-
-fn csv_of(rows: impl Iterator<Item = impl Serialize>) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// One screen: the error of every ranking in each quarter of the decoding.

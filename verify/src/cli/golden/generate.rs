@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::failure::Failure;
+use crate::cli::progress;
 use crate::golden::{self, GenerateError};
 use crate::output::{prepare_folder, write_atomically};
 
@@ -43,7 +43,7 @@ impl Arguments {
         if !self.check {
             prepare_folder(&self.out).map_err(|error| Failure::Input(format!("{}: {error}", self.out.display())))?;
         }
-        let progress = progress_bar();
+        let progress = progress::bar("{pos} of {len} cases");
         let files = match self.long {
             true => golden::generate_long(&progress),
             false => golden::generate(&self.captures, &progress),
@@ -91,10 +91,4 @@ fn compare(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<String, Failure
         ));
     }
     Err(Failure::Ours(differences.join("\n")))
-}
-
-/// Cases done and time left, on stderr; hidden where that is no terminal.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} cases, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
