@@ -205,6 +205,7 @@ mod tests {
         group.keep(&slots).unwrap();
         assert!(!group.due());
         assert_eq!(group.positions(), [0, 1, 3]);
+        assert_eq!(group.trackers().len(), 2);
         assert!(group.trackers().iter().all(|tracker| tracker.positions() == [0, 1, 3]));
     }
 

@@ -84,6 +84,13 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_worth_the_mean_of_its_tokens() {
+        // Pages (0, 1) and (2): means 1 and 3/2, sums 2 and 3/2.
+        let saliency = array![1.0, 1.0, 1.5];
+        assert_eq!(select_pages(&saliency, &[0, 1, 2], 2, 2, NONE).unwrap(), [2]);
+    }
+
+    #[test]
     fn pages_are_those_of_the_original_positions() {
         // Positions 1, 2, 3 and 6: pages of two are (1), (2, 3), (6).
         let saliency = array![1.0, 5.0, 0.0, 2.0];

@@ -1,9 +1,10 @@
-//! The strip engine against the trace-based scores in 64 bits, within the forward error bound of a kernel (C20).
+//! The strip engine, on every instruction set that this processor has, against the trace-based scores in 64 bits, within
+//! the forward error bound of a kernel (C20).
 
 use golden::bound::{self, Arithmetic};
 use golden::{OutputKind, Precision};
 use ndarray::{Array1, Array2, Array3, Axis, s};
-use obcache_scores::strip::{Cache, Decoder, Element, Engine, Problem, Saliencies};
+use obcache_scores::strip::{Cache, Decoder, Element, Engine, Instructions, Problem, Saliencies};
 use obcache_scores::{Score, accumulate, exact};
 use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow, Visibility};
 use proptest::prelude::*;
@@ -53,11 +54,12 @@ fn group() -> impl Strategy<Value = Group> {
         Just(Family::OneToken),
         Just(Family::Clusters),
     ];
-    // Blocks are of 128 queries, tiles of 192 and 384 tokens: a few below, across and past them.
+    // Strips are of 128 queries, blocks of 256, tiles of 192 and 384 tokens: a few below, across and past them.
     let lengths = prop_oneof![
         (1..=5_usize, 1..=3_usize),
         (1..=40_usize, 1..=40_usize),
         (120..=140_usize, 180..=200_usize),
+        (250..=260_usize, 250..=260_usize),
         (1..=9_usize, 380..=400_usize),
     ];
     let sizes = (1..=3_usize, lengths, 1..=17_usize, 1..=17_usize);
@@ -150,7 +152,7 @@ impl Group {
         }
     }
 
-    fn run<T: Element>(&self) -> Vec<Saliencies<T>> {
+    fn run<T: Element>(&self) -> Runs<T> {
         let [key, value] = [&self.key, &self.value].map(|tensor| tensor.mapv(T::from_f64));
         let query = self.query.mapv(T::from_f64);
         let mut problem = Problem::new(query.view(), key.view(), value.view()).unwrap();
@@ -164,7 +166,8 @@ impl Group {
         if let Some(sink) = self.sink {
             problem = problem.with_sinks(&vec![sink; self.query.len_of(Axis(0))]).unwrap();
         }
-        Engine::new().run(&problem)
+        let run = |instructions| Engine::new().with_instructions(instructions).run(&problem);
+        Instructions::all().into_iter().map(|set| (set, run(set))).collect()
     }
 
     /// The last query alone, which sees every token: what a decode step is.
@@ -176,18 +179,24 @@ impl Group {
     }
 
     /// [`Group::last_query`] as a decode step.
-    fn step<T: Element>(&self) -> Vec<Saliencies<T>> {
+    fn step<T: Element>(&self) -> Runs<T> {
         let [key, value] = [&self.key, &self.value].map(|tensor| tensor.mapv(T::from_f64));
         let query = self.query.index_axis(Axis(1), 0).mapv(T::from_f64);
         let cache = Cache::of(key.view(), value.view()).unwrap();
-        let mut decoder = Decoder::new();
-        if let Some(sink) = self.sink {
-            decoder = decoder.with_sinks(&vec![sink; query.nrows()]).unwrap();
-        }
-        let step = decoder.step(&cache, query.view()).unwrap();
-        (0..step.group_size()).map(|head| step.saliencies(head)).collect()
+        let run = |instructions| {
+            let mut decoder = Decoder::new().with_instructions(instructions);
+            if let Some(sink) = self.sink {
+                decoder = decoder.with_sinks(&vec![sink; query.nrows()]).unwrap();
+            }
+            let step = decoder.step(&cache, query.view()).unwrap();
+            (0..step.group_size()).map(|head| step.saliencies(head)).collect()
+        };
+        Instructions::all().into_iter().map(|set| (set, run(set))).collect()
     }
 }
+
+/// What each instruction set yields for the query heads.
+type Runs<T> = Vec<(Instructions, Vec<Saliencies<T>>)>;
 
 const SCORES: [(Score, OutputKind); 11] = [
     (Score::Value, OutputKind::Value),
@@ -248,50 +257,77 @@ fn expansion(kind: OutputKind, window: QueryWindow, head: &Head, trace: &Attenti
     sums
 }
 
+/// What the engine yields of a head.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    Score(Score),
+    Exact(Perturbation),
+    Output,
+    LogSumExp,
+}
+
+impl Found {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Score(score) => score.name(),
+            Self::Exact(what) => what.name(),
+            Self::Output => "output",
+            Self::LogSumExp => "log-sum-exp",
+        }
+    }
+
+    fn of(self, saliencies: &Saliencies<impl Element>) -> Array1<f64> {
+        match self {
+            Self::Score(score) => saliencies.score(score).clone(),
+            Self::Exact(what) => saliencies.exact(what).clone(),
+            Self::Output => saliencies.output.iter().map(|o| o.to_f64()).collect(),
+            Self::LogSumExp => saliencies.log_sum_exp.clone(),
+        }
+    }
+}
+
+/// What is true of a head, and how far from it a kernel may be, `times` over.
+fn truths(group: &Group, head: &Head, precision: Precision, times: f64) -> Vec<(Found, Array1<f64>, Array1<f64>)> {
+    let (window, arithmetic, trace) = (group.window, Arithmetic::uniform(precision), attend(head));
+    let queries = window.queries(head.query_len());
+    let unit = bound::CONFIDENCE * precision.unit_roundoff();
+    let tolerance = |kind| {
+        let bound = bound::saliency(kind, window, head, &trace, &arithmetic);
+        times * bound + expansion(kind, window, head, &trace, unit)
+    };
+    let scores = SCORES.iter().map(|&(score, kind)| {
+        let expected = accumulate(&score.contributions(head, &trace), window);
+        (Found::Score(score), expected, tolerance(kind))
+    });
+    let exact = EXACT.iter().map(|&(what, kind)| {
+        let expected = accumulate(&exact::contributions(what, head, &trace), window);
+        (Found::Exact(what), expected, tolerance(kind))
+    });
+    let flat = |output: &Array2<f64>| output.slice(s![queries.clone(), ..]).flatten().to_owned();
+    let output_tolerance = times * flat(&bound::output(head, &trace, &arithmetic));
+    let output = (Found::Output, flat(&trace.output), output_tolerance);
+    let of_queries = |lse: &Array1<f64>| lse.slice(s![queries.clone()]).to_owned();
+    let lse_tolerance = times * of_queries(&bound::log_sum_exp(head, &trace, &arithmetic));
+    let lse = (Found::LogSumExp, of_queries(&trace.log_sum_exp), lse_tolerance);
+    scores.chain(exact).chain([output, lse]).collect()
+}
+
 /// The first number that is further off than `times` its tolerance, with what it belongs to.
-fn fault(group: &Group, precision: Precision, found: &[Saliencies<impl Element>], times: f64) -> Option<String> {
-    let arithmetic = Arithmetic::uniform(precision);
-    found.iter().enumerate().find_map(|(number, found)| {
-        let head = group.head(number);
-        let trace = attend(&head);
-        let queries = group.window.queries(head.query_len());
-        let unit = bound::CONFIDENCE * precision.unit_roundoff();
-        let tolerance = |kind| {
-            let expansion = expansion(kind, group.window, &head, &trace, unit);
-            times * bound::saliency(kind, group.window, &head, &trace, &arithmetic) + expansion
-        };
-        let scores = SCORES.iter().map(|&(score, kind)| {
-            let expected = accumulate(&score.contributions(&head, &trace), group.window);
-            (score.name(), found.score(score), expected, tolerance(kind))
-        });
-        let exact = EXACT.iter().map(|&(what, kind)| {
-            let expected = accumulate(&exact::contributions(what, &head, &trace), group.window);
-            (what.name(), found.exact(what), expected, tolerance(kind))
-        });
-        let output = trace.output.slice(s![queries.clone(), ..]).flatten().to_owned();
-        let output_tolerance = bound::output(&head, &trace, &arithmetic);
-        let output_tolerance = times * output_tolerance.slice(s![queries.clone(), ..]).flatten().to_owned();
-        let found_output: Array1<f64> = found.output.iter().map(|o| o.to_f64()).collect();
-        let lse = trace.log_sum_exp.slice(s![queries.clone()]).to_owned();
-        let lse_tolerance = times
-            * bound::log_sum_exp(&head, &trace, &arithmetic)
-                .slice(s![queries])
-                .to_owned();
-        scores
-            .chain(exact)
-            .chain([
-                ("output", &found_output, output, output_tolerance),
-                ("log-sum-exp", &found.log_sum_exp, lse, lse_tolerance),
-            ])
-            .find_map(|(name, found, expected, tolerance)| {
-                let meets = |j: usize| found[j] == expected[j] || (found[j] - expected[j]).abs() <= tolerance[j];
-                let j = (0..expected.len()).find(|&j| !meets(j))?;
-                let (found, expected, tolerance) = (found[j], expected[j], tolerance[j]);
-                let times = (found - expected).abs() / tolerance;
-                Some(format!(
-                    "{name}[{j}] of head {number}: {found:e}, true {expected:e}, off by {times} tolerances"
-                ))
-            })
+fn fault(group: &Group, precision: Precision, runs: &Runs<impl Element>, times: f64) -> Option<String> {
+    (0..group.query.len_of(Axis(0))).find_map(|number| {
+        let truths = truths(group, &group.head(number), precision, times);
+        let numbers = runs.iter().flat_map(|run| truths.iter().map(move |truth| (run, truth)));
+        numbers.into_iter().find_map(|((instructions, heads), (what, expected, tolerance))| {
+            let found = what.of(&heads[number]);
+            let meets = |j: usize| found[j] == expected[j] || (found[j] - expected[j]).abs() <= tolerance[j];
+            let j = (0..expected.len()).find(|&j| !meets(j))?;
+            let (found, expected, tolerance) = (found[j], expected[j], tolerance[j]);
+            let times = (found - expected).abs() / tolerance;
+            Some(format!(
+                "{}[{j}] of head {number} by {instructions} instructions: {found:e}, true {expected:e}, off by {times} tolerances",
+                what.name()
+            ))
+        })
     })
 }
 

@@ -17,7 +17,7 @@ pub enum CurKind {
     Key,
     /// The value's.
     Value,
-    /// The mean of both.
+    /// The mean of both, which is their sum once it is normalised.
     Average,
     /// Their product, the paper's.
     Product,
@@ -31,7 +31,7 @@ pub fn cur(group: &KvGroup, kind: CurKind, local_window: Option<usize>) -> Array
     let saliency = match kind {
         CurKind::Key => key(),
         CurKind::Value => value(),
-        CurKind::Average => (key() + value()) / 2.0,
+        CurKind::Average => key() + value(),
         CurKind::Product => key() * value(),
     };
     share_of_sum(saliency)

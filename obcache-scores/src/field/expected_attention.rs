@@ -82,21 +82,23 @@ mod tests {
         value_norm: None,
     };
 
+    /// Two query heads that are one.
     fn group() -> KvGroup {
         let rope = Rope::new(1e4, 2).unwrap();
         // Before rotation the queries are (9, 9), (1, 0), (3, 0): mean of the last two (2, 0), variance 1 along it.
         let plain = array![[9.0, 9.0], [1.0, 0.0], [3.0, 0.0]];
         let turn = |row: usize| rope.mean(row..row + 1).dot(&plain.row(row));
         let query = ndarray::stack(Axis(0), &[turn(0).view(), turn(1).view(), turn(2).view()]).unwrap();
-        // Keys along the mean query turned to position 3: logits 5 (sink), 0 and ln 2 once scaled by 1.
+        // Keys along the mean query turned to position 3: logits 5 (sink), 0 and ln 2 once scaled by 1/2.
         let ahead = rope.mean(3..4).dot(&array![1.0, 0.0]);
         let along = |length: f64| &ahead * length;
-        let key = [along(2.5), along(0.0), along(2f64.ln() / 2.0)];
+        let key = [along(5.0), along(0.0), along(2f64.ln())];
         let key = ndarray::stack(Axis(0), &[key[0].view(), key[1].view(), key[2].view()]).unwrap();
         let head = Head::new(query, key, array![[1.0], [3.0], [-5.0]]).unwrap();
-        let head = head.with_scale(1.0).unwrap();
+        let head = head.with_scale(0.5).unwrap();
         let trace = trace(&head);
-        KvGroup::new(vec![(head, trace)]).unwrap().with_rope(rope).unwrap()
+        let twice = vec![(head.clone(), trace.clone()), (head, trace)];
+        KvGroup::new(twice).unwrap().with_rope(rope).unwrap()
     }
 
     #[test]
@@ -116,7 +118,7 @@ mod tests {
         let saliency = by_value.saliency(&group()).unwrap();
         assert_relative_eq!(saliency[1], (1.0 / 3.0 + 1.0 / 3.0) * 3.0, max_relative = 1e-6);
         assert_relative_eq!(saliency[2], (2.0 / 3.0 + 1.0 / 3.0) * 5.0, max_relative = 1e-6);
-        // Variance 1 along the key of length ln 2 / 2: the logit rises by (ln 2)² / 8.
+        // Variance 1 along the key of length ln 2, scaled by 1/2: the logit rises by (ln 2)² / 8.
         let with_covariance = ExpectedAttention {
             covariance: true,
             ..PLAIN

@@ -42,4 +42,17 @@ mod tests {
         let saliency = key_diff(&KvGroup::new(vec![(head, trace)]).unwrap());
         assert_relative_eq!(saliency, expected, max_relative = 1e-15);
     }
+
+    #[test]
+    fn equal_keys_point_where_their_mean_does_and_a_short_anchor_is_guarded() {
+        let saliency = |key| {
+            let head = Head::new(array![[1.0, 0.0]], key, array![[1.0], [1.0]]).unwrap();
+            let trace = trace(&head);
+            key_diff(&KvGroup::new(vec![(head, trace)]).unwrap())
+        };
+        assert_eq!(saliency(array![[2.0, 0.0], [1.0, 0.0]]), array![-1.0, -1.0]);
+        // Directions that cancel but for 4·10⁻⁹: the anchor of length 2·10⁻⁹ counts as 10⁻⁸.
+        let short = saliency(array![[1.0, 0.0], [-1.0, 4e-9]]);
+        assert_relative_eq!(short, array![0.0, -8e-10], max_relative = 1e-12);
+    }
 }

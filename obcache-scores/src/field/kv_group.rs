@@ -217,6 +217,12 @@ mod tests {
             refused.to_string(),
             "an element of key is 1, expected what the group's first head holds: the heads of a group read one KV head"
         );
+        let two = |third: f64| {
+            let key = array![[1.0, 2.0], [third, 4.0]];
+            attended(Head::new(array![[0.0, 0.0]], key, array![[1.0], [1.0]]).unwrap())
+        };
+        let refused = KvGroup::new(vec![two(3.0), two(7.0)]).unwrap_err();
+        assert!(refused.to_string().starts_with("an element of key is 7"), "{refused}");
         assert!(KvGroup::new(vec![attended(logs()), attended(two_queries())]).is_err());
         assert!(KvGroup::new(vec![(logs(), trace(&two_queries()))]).is_err());
     }

@@ -252,3 +252,89 @@ fn standardised(scores: Array2<f64>) -> Array2<f64> {
     let variance = centred.iter().map(|x| x * x).sum::<f64>() / (centred.len().max(2) - 1) as f64;
     centred / variance.sqrt().max(1e-6)
 }
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+    use ndarray::array;
+    use obd_core::Head;
+
+    use super::*;
+    use crate::test_heads::trace;
+
+    /// So many tokens with keys 1, 2, ...
+    fn group(tokens: usize) -> KvGroup {
+        let key = Array2::from_shape_fn((tokens, 1), |(token, _)| token as f64 + 1.0);
+        let head = Head::new(array![[0.0]], key, Array2::ones((tokens, 1))).unwrap();
+        let trace = trace(&head);
+        KvGroup::new(vec![(head, trace)]).unwrap()
+    }
+
+    const LAG: LagKv = LagKv { sinks: 1, lag: 2 };
+
+    #[test]
+    fn every_kv_head_has_a_row() {
+        let rows = array![[-1.0, -2.0], [-1.0, -2.0]];
+        assert_eq!(Press::Knorm.score(&[group(2), group(2)]), Ok(rows));
+        assert_eq!(Press::Knorm.score(&[group(2), group(3)]), Err(Missing::Base));
+    }
+
+    #[test]
+    fn protected_tokens_get_the_largest_of_the_layer_plus_one() {
+        let scores = array![[1.0, f64::INFINITY], [3.0, -5.0]];
+        assert_eq!(largest_plus_one(scores), array![[1.0, 4.0], [3.0, -5.0]]);
+    }
+
+    #[test]
+    fn kernels_are_odd() {
+        assert_eq!(average(5), Ok(Pooling::Average { radius: 2 }));
+        assert!(average(4).is_err());
+    }
+
+    #[test]
+    fn a_window_leaves_tokens_to_score() {
+        assert_eq!(more_tokens_than(2, &group(3)), Ok(()));
+        let refused = |expected| Err(Missing::Tokens { found: 3, expected });
+        assert_eq!(more_tokens_than(3, &group(3)), refused(4));
+        assert_eq!(more_tokens_than(5, &group(3)), refused(6));
+    }
+
+    #[test]
+    fn streaming_removes_what_follows_the_sinks() {
+        // Of 10 tokens 7 stay, two of them sinks.
+        let expected = array![1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        assert_eq!(streaming(&group(10), 0.3, 2), Ok(expected));
+    }
+
+    #[test]
+    fn a_cache_too_short_for_two_partitions_is_ranked_by_age() {
+        // One sink, then 0/3, 1/3 and 2/3 in 32 bits.
+        let [third, thirds] = [1.0, 2.0].map(|part: f32| f64::from(part / 3.0));
+        assert_eq!(lag(&group(4), LAG, false), Ok(array![1.0, 0.0, third, thirds]));
+        // Two partitions after the sink: values say nothing, and keys of one channel do not vary, so that age ranks the first.
+        assert_eq!(lag(&group(5), LAG, false), Ok(array![1.0, 0.0, 0.5, 1.0, 1.0]));
+        assert_eq!(lag(&group(5), LAG, true), Ok(array![1.0, 0.5, 0.5, 1.0, 1.0]));
+        assert!(lag(&group(5), LagKv { lag: 0, ..LAG }, false).is_err());
+    }
+
+    #[test]
+    fn the_first_stage_picks_its_part_of_the_budget() {
+        // Of 10 tokens 6 stay, of which the base score picks half.
+        assert_eq!(first_stage(10, 0.4, 0.5), 3);
+        // One at least, unless it is to pick none.
+        assert_eq!((first_stage(10, 1.0, 0.5), first_stage(10, 0.4, 0.0)), (1, 0));
+    }
+
+    #[test]
+    fn scores_of_a_layer_are_standardised_together() {
+        // Mean 3, squares of what is left 4 + 1 + 0 + 9 over 4 - 1.
+        let deviation = (14.0f64 / 3.0).sqrt();
+        let expected = array![[-2.0, -1.0], [0.0, 3.0]] / deviation;
+        assert_relative_eq!(
+            standardised(array![[1.0, 2.0], [3.0, 6.0]]),
+            expected,
+            max_relative = 1e-15
+        );
+        assert_eq!(standardised(array![[7.0, 7.0]]), array![[0.0, 0.0]]);
+    }
+}

@@ -129,4 +129,21 @@ mod tests {
         assert_eq!(LagKv { sinks: 9, lag: 2 }.scored(4), 4..4);
         assert_eq!(LagKv { sinks: 0, lag: 0 }.scored(4), 0..0);
     }
+
+    #[test]
+    fn channels_are_measured_on_the_scale_of_the_next_partition() {
+        // It spans 1 to 3 and 1 to 5, so that (3, 1) becomes (1, 0): deviation 1/√2.
+        let (own, next) = (array![[3.0, 1.0]], array![[1.0, 1.0], [3.0, 5.0]]);
+        assert_relative_eq!(
+            deviations(own.view(), next.view())[0],
+            0.5f64.sqrt(),
+            max_relative = 1e-15
+        );
+    }
+
+    #[test]
+    fn a_softmax_of_large_numbers_does_not_overflow() {
+        let shares = softmax(array![1000.0, 1000.0 + 3f64.ln()]);
+        assert_relative_eq!(shares, array![0.25, 0.75], max_relative = 1e-12);
+    }
 }

@@ -77,10 +77,22 @@ mod tests {
 
     #[test]
     fn jitter_takes_from_all() {
-        // Sum of squares 2 and jitter 2: half of the leverage is left.
+        // Sum of squares 2 and jitter 6: a quarter of the leverage is left.
         let line = array![[1.0], [2.0], [3.0]];
-        let sketched = sketched_leverage(&line, &array![[1.0]], 2.0).unwrap();
-        assert_relative_eq!(sketched, array![0.25, 0.0, 0.25], max_relative = 1e-15);
+        let sketched = sketched_leverage(&line, &array![[1.0]], 6.0).unwrap();
+        assert_relative_eq!(sketched, array![0.125, 0.0, 0.125], max_relative = 1e-15);
         assert!(sketched_leverage(&line, &array![[0.0]], 0.0).is_err());
+    }
+
+    #[test]
+    fn a_direction_that_rounding_could_have_made_is_none() {
+        // 64 tokens, one channel of ±1 and one of ±2·10⁻¹⁵, orthogonal; rounding makes 64 ε = 1.4·10⁻¹⁴.
+        let keys = Array2::from_shape_fn((64, 2), |(token, channel)| match channel {
+            0 if token % 2 == 0 => 1.0,
+            0 => -1.0,
+            _ if token % 4 < 2 => 2e-15,
+            _ => -2e-15,
+        });
+        assert_relative_eq!(leverage(&keys).unwrap().sum(), 1.0, max_relative = 1e-12);
     }
 }

@@ -47,14 +47,16 @@ fn votes(head: &Head, chunk: usize, scale: f64, leak: f64) -> Array1<f64> {
     for start in (0..head.kv_len()).step_by(chunk) {
         let end = start.saturating_add(chunk).min(head.kv_len());
         let padding = leak * (chunk - (end - start)) as f64;
+        let padded = padding > 0.0;
         let rows = s![start..end, ..];
         let logits = head.query().slice(rows).dot(&head.key().slice(rows).t()) * scale;
         let mut sums = votes.slice_mut(s![start..end]);
         for row in logits.axis_iter(Axis(0)) {
-            let least = if padding > 0.0 { 0.0 } else { f64::NEG_INFINITY };
+            let least = if padded { 0.0 } else { f64::NEG_INFINITY };
             let largest = row.fold(least, |largest: f64, &z| largest.max(z));
             let exponentials = row.mapv(|z| (z - largest).exp());
-            let sum = exponentials.sum() + padding * (-largest).exp();
+            let zero_keys = if padded { padding * (-largest).exp() } else { 0.0 };
+            let sum = exponentials.sum() + zero_keys;
             sums += &(exponentials / sum);
         }
         sums += padding / chunk as f64;
@@ -118,5 +120,22 @@ mod tests {
         let trace = trace(&head);
         let group = KvGroup::new(vec![(head, trace)]).unwrap();
         assert_eq!(non_causal_attention(&group, 2), Err(Missing::OneQueryPerToken));
+    }
+
+    #[test]
+    fn negative_logits_without_padding_share_a_vote() {
+        // Logits -800 alike: none is as large as that of a zero key, which is not there.
+        let (rows, values) = (array![[1.0], [1.0]], array![[3.0], [3.0]]);
+        let head = Head::new(-800.0 * &rows, rows, values).unwrap();
+        let trace = trace(&head);
+        let group = KvGroup::new(vec![(head, trace)]).unwrap();
+        // One vote each, times 3, over the third of the pooling that lies within.
+        let expected = array![2.0, 2.0];
+        assert_relative_eq!(non_causal_attention(&group, 2).unwrap(), expected, max_relative = 1e-15);
+        assert_relative_eq!(
+            non_causal_attention_of_kvpress(&group, 2).unwrap(),
+            expected,
+            max_relative = 1e-15
+        );
     }
 }

@@ -85,4 +85,19 @@ mod tests {
         // λ = 0 looks at redundancy alone, and still protects.
         assert_eq!(r_kv(&group(), &importance, 0.0, 0.5).unwrap()[3], f64::INFINITY);
     }
+
+    #[test]
+    fn a_cosine_at_the_threshold_is_no_likeness_and_short_keys_have_directions() {
+        let redundancy_of = |key, threshold| {
+            let head = Head::new(array![[0.0, 0.0]], key, Array2::ones((2, 1))).unwrap();
+            let trace = trace(&head);
+            redundancy(&KvGroup::new(vec![(head, trace)]).unwrap(), threshold)
+        };
+        // Each key resembles itself alone by more than their cosine, and so gives up nothing.
+        let length = 1.0 / (1.0 + GUARD);
+        let opposite = redundancy_of(array![[1.0, 0.0], [-1.0, 0.0]], -(length * length));
+        assert_eq!(opposite, array![0.5, 0.5]);
+        let short = redundancy_of(array![[GUARD, 0.0], [1.0, 0.0]], 2.0);
+        assert_relative_eq!(short.sum(), 1.0, max_relative = 1e-15);
+    }
 }

@@ -162,6 +162,12 @@ mod tests {
     }
 
     #[test]
+    fn what_costs_more_and_saves_nothing_is_never_chosen() {
+        let found = allocate(&[choices(&[(0.0, 1.0), (1.0, 0.0), (2.0, 0.0)])], 9.0).unwrap();
+        assert_eq!((found.chosen, found.cost), (vec![1], 1.0));
+    }
+
+    #[test]
     fn the_walk_ends_at_the_first_step_that_is_too_dear() {
         let items = [choices(&[(0.0, 90.0), (9.0, 0.0)]), choices(&[(0.0, 1.0), (1.0, 0.0)])];
         let found = allocate(&items, 8.0).unwrap();

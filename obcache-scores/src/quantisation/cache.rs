@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use crate::test_heads::{logs, trace, two_queries};
     use approx::assert_relative_eq;
-    use ndarray::array;
+    use ndarray::{array, s};
     use std::num::NonZero;
 
     fn groups_of(size: usize) -> Quantiser {
@@ -325,10 +325,53 @@ mod tests {
     }
 
     #[test]
+    fn eviction_alone_keeps_whole_what_costs_most_to_lose() {
+        // Errors of single removals (6/7)², (2/3)², (10/3)²; a kept token costs 16 bits and 16 for its key.
+        let bits = |budget| model(&logs()).eviction_only(budget).map(|storage| storage.value_bits);
+        assert_eq!(bits(31.0), Some(vec![0, 0, 0]));
+        assert_eq!(bits(32.0), Some(vec![0, 0, WHOLE]));
+        assert_eq!(bits(95.0), Some(vec![WHOLE, 0, WHOLE]));
+        assert_eq!((bits(96.0), bits(-1.0)), (Some(vec![WHOLE; 3]), None));
+        let one = Storage {
+            value_bits: vec![0, 0, WHOLE],
+            key_bits: vec![WHOLE],
+        };
+        assert_eq!(model(&logs()).eviction_only(32.0), Some(one));
+    }
+
+    #[test]
+    fn bits_that_the_channels_save_pay_for_more_tokens() {
+        // Nothing is noisy. At 16 + 16 bits one token fits; its key needs no more than 1 + 8 bits, with which both fit.
+        let quiet = Model {
+            quantiser: groups_of(4),
+            value_dim: 1,
+            eviction: array![10.0, 10.0],
+            value_noise: Array1::zeros(2),
+            key_noise: Array2::zeros((2, 1)),
+        };
+        let both = Storage {
+            value_bits: vec![WHOLE; 2],
+            key_bits: vec![1],
+        };
+        assert_eq!(quiet.descend(vec![WHOLE], 50.0), Some(both));
+    }
+
+    #[test]
+    fn evicted_tokens_are_those_without_bits() {
+        let storage = Storage {
+            value_bits: vec![1, 0, WHOLE, 0],
+            key_bits: vec![],
+        };
+        assert_eq!(storage.evicted(), [1, 3]);
+    }
+
+    #[test]
     fn a_channel_pays_for_what_it_saves() {
-        // Two kept tokens; a channel of noise 2 · 36 in all saves 64 from bit 1 to 2 and 6.5 to 3, for 2 bits each.
+        // Two kept tokens, whatever the noise of the others; a channel of noise 2 · 36 in all saves 64 from bit 1 to 2
+        // and 6.5 to 3, for 2 bits each.
         let mut model = model(&six());
-        model.key_noise.fill(36.0);
+        model.key_noise.fill(1e9);
+        model.key_noise.slice_mut(s![1..3, ..]).fill(36.0);
         let bits = |price| model.channels(&[0, 1, 8, 0, 0, 0], price);
         assert_eq!(bits(33.0), [1; 3]);
         assert_eq!(bits(31.0), [2; 3]);

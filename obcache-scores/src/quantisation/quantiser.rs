@@ -157,8 +157,16 @@ mod tests {
     }
 
     #[test]
+    fn ends_come_out_as_they_went_in() {
+        // -1 + 3 (0.7 / 3) is rounded past -0.3, and a third of the least number above 0 to 0.
+        for value in [array![[-1.0, -0.3]], array![[0.0, f64::from_bits(1)]]] {
+            assert_eq!(groups_of(2).values(&value, &[2]), value);
+        }
+    }
+
+    #[test]
     fn ranges_are_variances_of_a_step_over_the_whole_range() {
-        let value = array![[0.0, 1.0, 6.0, 2.0, 2.0, 2.0]];
+        let value = array![[-1.0, 1.0, 5.0, 2.0, 2.0, 2.0]];
         assert_eq!(
             groups_of(3).value_ranges(&value),
             array![[0.0, 3.0, 0.0, 0.0, 0.0, 0.0]]

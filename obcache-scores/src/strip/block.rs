@@ -7,9 +7,10 @@ use ndarray::s;
 use pulp::Simd;
 
 use super::element::Element;
-use super::first::{Contribution, Gap, SUMS};
+use super::first::{Contribution, Gap};
 use super::lanes::MOST_LANES;
 use super::packed::{Packed, dot, padded};
+use super::pair_sums::SUMS;
 use super::problem::Problem;
 use super::products;
 use super::profile::Clock;
@@ -18,7 +19,10 @@ use super::softmax::{Exponentials, Largest, Meet, Sums};
 use super::sweep::Sweep;
 
 /// Queries whose contributions are summed in the storage's precision before they join the sums of all in 64 bits.
-pub const BLOCK: usize = 128;
+pub const BLOCK: usize = 256;
+
+/// Queries of a strip at most: as many as the matrix products need to be at their fastest.
+pub const HEIGHT: usize = 128;
 
 /// Queries are padded to a multiple of this, so that a low strip meets the same products as a high one.
 const ROWS: usize = 8;
@@ -340,8 +344,8 @@ fn columns<T: Element>(end: usize, tile: usize) -> usize {
 /// Queries of a strip where no height is asked for.
 pub(super) fn height<T: Element>(problem: &Problem<T>) -> usize {
     let query = widest(problem) * T::STRIDE * size_of::<T>();
-    let fitting = STRIP.checked_div(query).unwrap_or(BLOCK);
-    (fitting / ROWS * ROWS).clamp(ROWS, BLOCK)
+    let fitting = STRIP.checked_div(query).unwrap_or(HEIGHT);
+    (fitting / ROWS * ROWS).clamp(ROWS, HEIGHT)
 }
 
 /// Tiles that the widest block of a problem's queries sees.

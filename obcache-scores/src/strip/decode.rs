@@ -15,12 +15,13 @@ use std::thread::available_parallelism;
 use aligned_vec::{AVec, avec};
 use ndarray::ArrayView2;
 use obd_core::{ProblemError, check_axis};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::cache::{Cache, width};
 use super::columns::COLUMNS;
 use super::element::Element;
 use super::first::Gap;
+use super::instructions::Instructions;
 use super::parallel::each;
 use super::problem::{check_scale, check_sinks, check_tensor};
 use super::row::{Others, Row, Weights, set_apart};
@@ -58,6 +59,7 @@ const RUNS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Decoder<T> {
     threads: NonZero<usize>,
+    instructions: Instructions,
     scale: Option<f64>,
     sinks: Option<Vec<f64>>,
     buffers: Buffers<T>,
@@ -93,10 +95,11 @@ impl<T: Element> Default for Decoder<T> {
 }
 
 impl<T: Element> Decoder<T> {
-    /// A decoder on all cores with scale `1/sqrt(head_dim)`.
+    /// A decoder on all cores with the widest instructions and scale `1/sqrt(head_dim)`.
     pub fn new() -> Self {
         Self {
             threads: available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            instructions: Instructions::widest(),
             scale: None,
             sinks: None,
             buffers: Buffers {
@@ -118,6 +121,12 @@ impl<T: Element> Decoder<T> {
     /// The same decoder on so many threads.
     pub fn with_threads(mut self, threads: NonZero<usize>) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// The same decoder with other instructions.
+    pub fn with_instructions(mut self, instructions: Instructions) -> Self {
+        self.instructions = instructions;
         self
     }
 
@@ -158,20 +167,12 @@ impl<T: Element> Decoder<T> {
                 axis: "kv_len",
             });
         }
-        Arch::new().dispatch(Decoding {
+        self.instructions.run(Decoding {
             decoder: self,
             cache,
             query,
         });
         Ok(&self.buffers.step)
-    }
-}
-
-#[cfg(test)]
-impl<T: Element> Decoder<T> {
-    /// The last step.
-    pub(super) fn last(&self) -> &Step<T> {
-        &self.buffers.step
     }
 }
 
@@ -188,6 +189,7 @@ impl<T: Element> WithSimd for Decoding<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Decoder {
             threads,
+            instructions: _,
             scale,
             sinks,
             buffers,

@@ -4,9 +4,10 @@ use std::num::NonZero;
 use std::ops::Range;
 use std::thread::available_parallelism;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
-use super::block::{BLOCK, Workspace, height};
+use super::block::{BLOCK, HEIGHT, Workspace, height};
+use super::instructions::Instructions;
 use super::packed::Packed;
 use super::parallel::each;
 use super::profile::{Clock, Profile};
@@ -14,12 +15,13 @@ use super::totals::Totals;
 use super::turns::Turns;
 use super::{Element, Problem, Saliencies, memory};
 
-/// How the work is laid out. Neither number moves a bit of the result.
+/// How the work is laid out. Neither the threads nor the height of a strip moves a bit of the result; the instructions may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Engine {
     threads: NonZero<usize>,
     /// As high as [`height`] finds where none is asked for.
     strip_height: Option<NonZero<usize>>,
+    instructions: Instructions,
 }
 
 impl Default for Engine {
@@ -29,11 +31,13 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine on all cores, with strips of [`BLOCK`] queries, or of as many as 32 MiB of logits hold where that is less.
+    /// An engine on all cores with the widest instructions, and strips of [`HEIGHT`] queries, or of as many as 32 MiB of logits
+    /// hold where that is less.
     pub fn new() -> Self {
         Self {
             threads: available_parallelism().unwrap_or(NonZero::<usize>::MIN),
             strip_height: None,
+            instructions: Instructions::widest(),
         }
     }
 
@@ -43,9 +47,15 @@ impl Engine {
         self
     }
 
-    /// The same engine with strips of so many queries, at most [`BLOCK`]: lower strips need less memory and more time.
+    /// The same engine with strips of so many queries, at most [`HEIGHT`]: lower strips need less memory and more time.
     pub fn with_strip_height(mut self, height: NonZero<usize>) -> Self {
         self.strip_height = Some(height);
+        self
+    }
+
+    /// The same engine with other instructions.
+    pub fn with_instructions(mut self, instructions: Instructions) -> Self {
+        self.instructions = instructions;
         self
     }
 
@@ -58,7 +68,7 @@ impl Engine {
     /// Queries of a strip.
     fn height<T: Element>(&self, problem: &Problem<T>) -> usize {
         self.strip_height
-            .map_or_else(|| height(problem), |height| height.get().min(BLOCK))
+            .map_or_else(|| height(problem), |height| height.get().min(HEIGHT))
     }
 
     /// Output and column sums of every query head of `problem`, in the order of the heads.
@@ -73,7 +83,7 @@ impl Engine {
         problem: &Problem<T>,
         observe: &(dyn Fn() + Sync),
     ) -> (Vec<Saliencies<T>>, Profile) {
-        Arch::new().dispatch(Run {
+        self.instructions.run(Run {
             engine: self,
             problem,
             observe,
@@ -165,8 +175,8 @@ mod tests {
 
         let (query, key) = (Array3::<f32>::zeros((2, 300, 3)), Array2::<f32>::zeros((500, 3)));
         let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
-        assert_eq!((engine.height(&problem), Engine::new().height(&problem)), (40, BLOCK));
-        assert_eq!(engine.with_strip_height(NonZero::<usize>::MAX).height(&problem), BLOCK);
+        assert_eq!((engine.height(&problem), Engine::new().height(&problem)), (40, HEIGHT));
+        assert_eq!(engine.with_strip_height(NonZero::<usize>::MAX).height(&problem), HEIGHT);
         assert_eq!(engine.memory(&problem), memory::bytes(&problem, 3, 40));
     }
 
@@ -177,6 +187,6 @@ mod tests {
         let observed = AtomicUsize::new(0);
         let engine = Engine::new();
         engine.run_observed(&problem, &|| _ = observed.fetch_add(1, Ordering::Relaxed));
-        assert_eq!((engine.blocks(&problem), observed.into_inner()), (6, 6));
+        assert_eq!((engine.blocks(&problem), observed.into_inner()), (4, 4));
     }
 }

@@ -8,18 +8,15 @@
 
 use super::element::Element;
 use super::packed::LANES;
+use super::pair_sums::PairSums;
 use super::row::Weights;
 use crate::exact::gain;
-
-/// Column sums of a token: the weight and its square; key and cross term of the three reference levels in turn; removal,
-/// key zeroing and joint zeroing.
-pub(super) const SUMS: usize = 11;
 
 /// What one query adds to the column sums of one token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Contribution {
     pub token: usize,
-    pub sums: [f64; SUMS],
+    pub sums: PairSums<f64>,
 }
 
 /// A token's value against the output without it, in packed units.
@@ -88,38 +85,27 @@ impl Gap {
     }
 
     /// Column sums of the first token, whose stored logit is `logit`.
-    pub fn contributions(&self, weights: &Weights, logit: f64) -> [f64; SUMS] {
+    pub fn contributions(&self, weights: &Weights, logit: f64) -> PairSums<f64> {
         let Weights { first: a, rest, .. } = *weights;
         let z = logit + weights.offset;
         // From what the others weigh against a logit of 0, which stands where `rest` underflows.
         let log_odds = weights.total.ln() + weights.others.shift + weights.offset;
         let zeroed = 1.0 / (1.0 + log_odds.exp());
         let gain = gain(a, rest, z, weights.log_sum_exp.exp(), || log_odds);
-        let [key, cross, key_lse, cross_lse, key_mean, cross_mean] = {
-            let level = |f: f64| {
-                let factor = a * f * rest;
-                [factor * factor * self.distance, a * factor * self.along_value]
-            };
-            let [plain, lse, mean] = [z, weights.log_first, weights.first_above_mean].map(level);
-            [plain[0], plain[1], lse[0], lse[1], mean[0], mean[1]]
-        };
+        let factors = [z, weights.log_first, weights.first_above_mean].map(|f| a * f * rest);
         let removal = a * a * self.distance;
         let key_zeroing = gain * gain * self.distance;
         let along_others = self.along_value - self.distance;
         let joint_zeroing = removal + zeroed * (2.0 * a * along_others + zeroed * self.others_norm);
-        [
-            a,
-            a * a,
-            key,
-            cross,
-            key_lse,
-            cross_lse,
-            key_mean,
-            cross_mean,
+        PairSums {
+            weight: a,
+            squared_weight: a * a,
+            key: factors.map(|factor| factor * factor * self.distance),
+            cross: factors.map(|factor| a * factor * self.along_value),
             removal,
             key_zeroing,
             joint_zeroing,
-        ]
+        }
     }
 }
 

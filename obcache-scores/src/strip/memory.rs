@@ -3,8 +3,9 @@
 use super::block::{BLOCK, Workspace, widest};
 use super::columns::COLUMNS;
 use super::element::Element;
-use super::first::{Contribution, SUMS};
+use super::first::Contribution;
 use super::packed::{Survey, padded};
+use super::pair_sums::SUMS;
 use super::problem::Problem;
 
 /// Handles, queues and lists of a thread, whatever the problem.
@@ -74,19 +75,19 @@ mod tests {
     #[test]
     fn two_threads_at_work_by_hand() {
         let packed = 4 * 768 * (3 + 2 * 8 + 2) + 500 * 16 + 2 * 8 * (3 + 8);
-        let block = 4 * (2 * 11 * 384 + 128 * 8) + 128 * (96 + 8);
+        let block = 4 * (2 * 11 * 384 + 256 * 8) + 256 * (96 + 8);
         let working = 2 * (WORKSPACE + 16384 + 2 * block);
-        let (results, sums, tasks) = (300 * (5 * 4 + 8), 8 * 11 * 768, 64 * 2 * 3);
+        let (results, sums, tasks) = (300 * (5 * 4 + 8), 8 * 11 * 768, 64 * 2 * 2);
         let expected = packed + 2 * results + 2 * sums + working + tasks;
         assert_eq!(stated([2, 300, 500, 3, 5], (2, 13)), expected);
     }
 
     #[test]
     fn keys_that_are_copied_by_hand() {
-        let packed = 4 * 768 * (2000 + 2 * 8 + 2) + 500 * 16 + 2 * 8 * (2000 + 8);
-        let surveys = 4 * (72 + 2005 * 24) + 500 * 16;
-        let packing = surveys + 500 * 2000 * 4 + 2 * 4 * 384 * 2004;
-        assert_eq!(stated([1, 1, 500, 2000, 5], (2, 13)), packed + 5 * 4 + 8 + packing);
+        let packed = 4 * 1152 * (2000 + 2 * 8 + 2) + 1000 * 16 + 2 * 8 * (2000 + 8);
+        let surveys = 5 * (72 + 2005 * 24) + 1000 * 16;
+        let packing = surveys + 1000 * 2000 * 4 + 2 * 4 * 384 * 2004;
+        assert_eq!(stated([1, 1, 1000, 2000, 5], (2, 13)), packed + 5 * 4 + 8 + packing);
     }
 
     #[test]

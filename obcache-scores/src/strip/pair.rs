@@ -13,13 +13,14 @@
 use pulp::Simd;
 
 use super::element::Element;
-use super::first::SUMS;
 use super::lanes::Vector;
+use super::pair_sums::PairSums;
 use super::row::Row;
 
 /// Logits of so many tokens measured from the row's shift, and which of them are seen.
 pub(super) struct Pairs<T: Element, S: Simd> {
     x: Vector<T, S>,
+    weight: Vector<T, S>,
     pub seen: T::Mask<S>,
 }
 
@@ -34,32 +35,40 @@ pub(super) struct Distances<T: Element, S: Simd> {
 }
 
 impl<T: Element, S: Simd> Pairs<T, S> {
-    /// From stored logits.
+    /// Weights of tokens with these stored logits.
     #[inline(always)]
-    pub fn new(logits: Vector<T, S>, row: &Row<T>) -> Self {
+    pub fn weight(logits: Vector<T, S>, row: &Row<T>) -> Vector<T, S> {
+        let splat = |number: T| Vector::splat(logits.simd, number);
+        (logits - splat(row.shift)).exp() * splat(row.unit_weight)
+    }
+
+    /// From stored logits and their weights.
+    #[inline(always)]
+    pub fn new(logits: Vector<T, S>, weight: Vector<T, S>, row: &Row<T>) -> Self {
         let hidden = Vector::splat(logits.simd, T::from_f64(T::HIDDEN.to_f64() / 2.0));
         Self {
             x: logits - Vector::splat(logits.simd, row.shift),
+            weight,
             seen: logits.above(hidden),
         }
     }
 
     /// Adds what the query contributes.
     #[inline(always)]
-    pub fn add(&self, row: &Row<T>, distances: &Distances<T, S>, sums: &mut [Vector<T, S>; SUMS]) {
+    pub fn add(&self, row: &Row<T>, distances: &Distances<T, S>, sums: &mut PairSums<Vector<T, S>>) {
         let splat = |number: T| Vector::splat(self.x.simd, number);
         let [zero, one] = [T::default(), T::UNIT].map(splat);
         let distance = distances.squared;
-        let a = self.x.exp() * splat(row.unit_weight);
+        let a = self.weight;
         let square = a * a;
         let far = square * distance;
         let along = square * distances.along_value;
-        sums[0] = sums[0] + a;
-        sums[1] = sums[1] + square;
+        sums.weight = sums.weight + a;
+        sums.squared_weight = sums.squared_weight + square;
         for (level, &reference) in row.levels.iter().enumerate() {
             let f = self.x + splat(reference);
-            sums[2 + 2 * level] = f.mul_add(f * far, sums[2 + 2 * level]);
-            sums[3 + 2 * level] = f.mul_add(along, sums[3 + 2 * level]);
+            sums.key[level] = f.mul_add(f * far, sums.key[level]);
+            sums.cross[level] = f.mul_add(along, sums.cross[level]);
         }
 
         // One division for both 1 / rest and 1 / (rest + b).
@@ -71,10 +80,10 @@ impl<T: Element, S: Simd> Pairs<T, S> {
         // A token that is not seen has weight 0, but would gain some.
         let share = (rest * inverse).where_or(self.seen, zero);
         let gain = a.mul_from(scale, zeroed) * share;
-        sums[8] = (odds * odds).mul_add(distance, sums[8]);
-        sums[9] = (gain * gain).mul_add(distance, sums[9]);
+        sums.removal = (odds * odds).mul_add(distance, sums.removal);
+        sums.key_zeroing = (gain * gain).mul_add(distance, sums.key_zeroing);
         let [squared_scale, twice, own] = row.joint.map(splat);
         let joint = (a * distances.along_output).mul_add(twice, far.mul_add(squared_scale, own));
-        sums[10] = (share * share).mul_add(joint, sums[10]);
+        sums.joint_zeroing = (share * share).mul_add(joint, sums.joint_zeroing);
     }
 }

@@ -6,7 +6,7 @@ use ndarray::{Array1, Axis};
 use super::cache::{Cache, width};
 use super::columns::{COLUMNS, plain_columns, units};
 use super::element::Element;
-use super::first::SUMS;
+use super::pair_sums::PairSums;
 use super::saliencies::Saliencies;
 use crate::Score;
 
@@ -25,7 +25,7 @@ pub struct Step<T> {
     /// Shape (group_size).
     pub(super) log_sum_exp: Vec<f64>,
     /// Each head's first token with its sums.
-    pub(super) firsts: Vec<(usize, [f64; SUMS])>,
+    pub(super) firsts: Vec<(usize, PairSums<f64>)>,
     /// In units, shape (tiles, group_size, COLUMNS, TILE): what is computed together lies together.
     pub(super) columns: AVec<T>,
 }

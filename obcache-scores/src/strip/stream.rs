@@ -7,9 +7,9 @@ use pulp::{Simd, WithSimd};
 
 use super::columns::{columns, units};
 use super::element::Element;
-use super::first::SUMS;
 use super::lanes::{MOST_LANES, Vector};
 use super::pair::{Distances, Pairs};
+use super::pair_sums::PairSums;
 use super::row::Row;
 
 /// `logits[token] = keys[token]·query`.
@@ -132,8 +132,10 @@ impl<T: Element> WithSimd for Columns<'_, T> {
                     along_value: squared + along_output,
                     along_output,
                 };
-                let mut sums = [zero; SUMS];
-                Pairs::new(at(self.logits), self.row).add(self.row, &distances, &mut sums);
+                let mut sums = PairSums::all(zero);
+                let logits = at(self.logits);
+                let pairs = Pairs::new(logits, Pairs::weight(logits, self.row), self.row);
+                pairs.add(self.row, &distances, &mut sums);
                 let norms = norms.each_ref().map(|norms| Vector::load(simd, &norms[lane..]));
                 let found = columns(sums, norms, |sum| zero.where_or(zero.above(sum), sum));
                 for (column, found) in self.columns.chunks_mut(T::TILE).zip(found) {

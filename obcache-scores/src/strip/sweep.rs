@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use pulp::{Simd, WithSimd};
 
+use super::block::HEIGHT;
 use super::element::Element;
-use super::first::SUMS;
 use super::lanes::Vector;
 use super::pair::{Distances, Pairs};
+use super::pair_sums::{PairSums, SUMS};
 use super::row::Row;
 
 /// Below this part of ‖v‖² + ‖o‖², ‖v - o‖² is recomputed. The expansion is off by at most about (value_dim + 4) u
@@ -55,7 +56,7 @@ impl<T: Element> WithSimd for Sweep<'_, T> {
                 sums = self.column::<S, true>(simd, column).0;
                 recomputing += start.elapsed();
             }
-            for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums) {
+            for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums.into_array()) {
                 sum.store(&mut all[column..]);
             }
         }
@@ -67,7 +68,7 @@ impl<T: Element> Sweep<'_, T> {
     /// Sums of a vector of tokens from `column` on, on top of those there are, and the least margin by which ‖v - o‖²
     /// stood above cancellation. `CAREFUL` recomputes what cancelled.
     #[inline(always)]
-    fn column<S: Simd, const CAREFUL: bool>(&self, simd: S, column: usize) -> ([Vector<T, S>; SUMS], Vector<T, S>) {
+    fn column<S: Simd, const CAREFUL: bool>(&self, simd: S, column: usize) -> (PairSums<Vector<T, S>>, Vector<T, S>) {
         let at = |numbers: &[T]| Vector::load(simd, &numbers[column..]);
         let splat = |number: T| Vector::splat(simd, number);
         let [zero, one] = [T::default(), T::UNIT].map(splat);
@@ -77,10 +78,17 @@ impl<T: Element> Sweep<'_, T> {
         for (sum, all) in sums.iter_mut().zip(self.sums.chunks(T::TILE)) {
             *sum = at(all);
         }
+        let mut sums = PairSums::from_array(sums);
         let mut least = one;
+        // Ahead of the sums: the processor looks only so far, and an exponential is a long chain.
+        let mut weights = [zero; HEIGHT];
+        for ((weight, row), logits) in weights.iter_mut().zip(self.rows).zip(self.logits.chunks(T::STRIDE)) {
+            *weight = Pairs::weight(at(logits), row);
+        }
         let pairs = self.logits.chunks(T::STRIDE).zip(self.products.chunks(T::STRIDE));
-        for ((index, row), (logits, products)) in self.rows.iter().enumerate().zip(pairs) {
-            let pair = Pairs::new(at(logits), row);
+        let rows = self.rows.iter().zip(weights).enumerate();
+        for ((index, (row, weight)), (logits, products)) in rows.zip(pairs) {
+            let pair = Pairs::new(at(logits), weight, row);
             let both = norm + splat(row.norm);
             let mut distance = at(products).mul_add(minus_two, both);
             let margin = both.mul_from(cancelled, distance);

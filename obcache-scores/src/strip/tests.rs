@@ -3,9 +3,6 @@
 use ndarray::{Array1, Array2, Array3, Axis};
 use obd_core::{Perturbation, ProblemError, QueryWindow};
 
-use super::decode::Decoding;
-use super::engine::Run;
-use super::paths::each_path;
 use super::*;
 use crate::Score;
 
@@ -107,60 +104,26 @@ fn check_step<T: Element>(decoder: &mut Decoder<T>, problem: &Problem<T>, tolera
 }
 
 #[test]
-fn every_path_agrees_with_the_trace_based_scores() {
-    let tensors = Tensors::<f64>::new([1, 140, 210, 9, 11], 4.0);
-    let problem = tensors.problem();
-    let (observe, engine) = (|| (), Engine::new());
-    let run = || Run {
-        engine: &engine,
-        problem: &problem,
-        observe: &observe,
-    };
-    for (path, (found, _)) in each_path(run) {
-        check_found(path, &problem, &found, 1e-12);
-    }
-    let tensors = Tensors::<f32>::new([1, 140, 400, 9, 11], 4.0);
-    let problem = tensors.problem();
-    let run = || Run {
-        engine: &engine,
-        problem: &problem,
-        observe: &observe,
-    };
-    for (path, (found, _)) in each_path(run) {
-        check_found(path, &problem, &found, 2e-5);
+fn all_instructions_agree_with_the_trace_based_scores() {
+    let double = Tensors::<f64>::new([1, 140, 210, 9, 11], 4.0);
+    let single = Tensors::<f32>::new([1, 140, 400, 9, 11], 4.0);
+    for instructions in Instructions::all() {
+        let (engine, name) = (Engine::new().with_instructions(instructions), instructions.to_string());
+        let (double, single) = (double.problem(), single.problem());
+        check_found(&name, &double, &engine.run(&double), 1e-12);
+        check_found(&name, &single, &engine.run(&single), 2e-5);
     }
 }
 
 #[test]
-fn a_step_agrees_with_the_trace_based_scores_on_every_path() {
-    fn on_every_path<T: Element>(sizes: [usize; 5], tolerance: f64) {
-        let tensors = Tensors::<T>::new(sizes, 4.0);
-        let problem = tensors.problem();
-        let cache = Cache::of(problem.key(), problem.value()).unwrap();
-        let query = problem.query().index_axis_move(Axis(1), 0);
-        // Each path has a decoder of its own, which its output hands over.
-        for (path, decoder) in each_path(|| Handing(Decoder::new(), &cache, query)) {
-            check_found(path, &problem, &saliencies(decoder.last()), tolerance);
-        }
-    }
-    on_every_path::<f64>([3, 1, 800, 17, 19], 1e-12);
-    on_every_path::<f32>([3, 1, 800, 17, 19], 2e-5);
-}
-
-/// A step that hands over its decoder.
-struct Handing<'a, T>(Decoder<T>, &'a Cache<T>, ndarray::ArrayView2<'a, T>);
-
-impl<T: Element> pulp::WithSimd for Handing<'_, T> {
-    type Output = Decoder<T>;
-
-    fn with_simd<S: pulp::Simd>(mut self, simd: S) -> Decoder<T> {
-        let step = Decoding {
-            decoder: &mut self.0,
-            cache: self.1,
-            query: self.2,
-        };
-        step.with_simd(simd);
-        self.0
+fn a_step_agrees_with_the_trace_based_scores_whatever_the_instructions() {
+    for instructions in Instructions::all() {
+        let double = Tensors::<f64>::new([3, 1, 800, 17, 19], 4.0);
+        let decoder = Decoder::new().with_instructions(instructions);
+        check_step(&mut { decoder }, &double.problem(), 1e-12);
+        let single = Tensors::<f32>::new([3, 1, 800, 17, 19], 4.0);
+        let decoder = Decoder::new().with_instructions(instructions);
+        check_step(&mut { decoder }, &single.problem(), 2e-5);
     }
 }
 

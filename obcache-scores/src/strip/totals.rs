@@ -5,8 +5,8 @@ use ndarray::{Array1, Array2};
 use super::block::BlockSums;
 use super::columns::plain_columns;
 use super::element::Element;
-use super::first::SUMS;
 use super::packed::Packed;
+use super::pair_sums::{PairSums, SUMS};
 use super::saliencies::Saliencies;
 
 /// Sums, outputs and log-sum-exps of one head.
@@ -40,7 +40,7 @@ impl<T: Element> Totals<T> {
             }
         }
         for first in block.firsts {
-            for (totals, sum) in self.sums.iter_mut().zip(first.sums) {
+            for (totals, sum) in self.sums.iter_mut().zip(first.sums.into_array()) {
                 totals[first.token] += sum;
             }
         }
@@ -60,7 +60,7 @@ impl<T: Element> Totals<T> {
         let mut saliencies = Saliencies::zeros(packed.plain_norms.len());
         let mut tokens = saliencies.columns_mut().map(|column| column.iter_mut());
         for (token, &norms) in packed.plain_norms.iter().enumerate() {
-            let sums = std::array::from_fn(|sum| self.sums[sum][token]);
+            let sums = PairSums::from_array(std::array::from_fn(|sum| self.sums[sum][token]));
             for (place, column) in tokens.iter_mut().zip(plain_columns(sums, norms, packed.unit)) {
                 place.next().into_iter().for_each(|place| *place = column);
             }

@@ -57,6 +57,13 @@ mod tests {
     }
 
     #[test]
+    fn each_pivot_is_what_is_farthest_from_the_span_of_those_before() {
+        // Squares 9, 16, 2, 13; less the first axis, token 1: 8, 2, 9; less the second, token 3: 4, 1.
+        let rows = array![[1.0, 2.0, 2.0], [4.0, 0.0, 0.0], [0.0, 1.0, 1.0], [2.0, 3.0, 0.0]];
+        assert_eq!(order(&rows.dot(&rows.t()), 4), [1, 3, 0, 2]);
+    }
+
+    #[test]
     fn a_copy_says_nothing_new() {
         // Tokens 0 and 1 alike: 1, then 2, and 0 last though it is larger than 2.
         let rows = array![[3.0, 0.0], [3.0, 0.0], [0.0, 1.0]];

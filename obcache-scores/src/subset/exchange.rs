@@ -74,6 +74,7 @@ mod tests {
     use crate::set::removal_error;
     use crate::test_heads::scattered;
     use crate::test_heads::trace;
+    use ndarray::{Array1, Array2, array};
 
     fn error(head: &Head, kept: &[usize]) -> f64 {
         removal_error(head, &trace(head), &others(head.kv_len(), kept), QueryWindow::All)
@@ -105,6 +106,53 @@ mod tests {
             );
             assert_eq!(again, kept);
         }
+    }
+
+    fn improved(head: &Head, kept: Vec<usize>, exchanges: usize) -> Vec<usize> {
+        improve(
+            head,
+            &trace(head),
+            QueryWindow::All,
+            kept,
+            Protection::default(),
+            exchanges,
+        )
+    }
+
+    /// One query of equal weights over tokens of these values.
+    fn even(values: Vec<f64>) -> Head {
+        let count = values.len();
+        let values = Array1::from(values).insert_axis(ndarray::Axis(1));
+        Head::new(array![[0.0]], Array2::zeros((count, 1)), values).unwrap()
+    }
+
+    #[test]
+    fn the_first_exchange_swaps_a_twentieth_of_the_tokens() {
+        // Three evicted tokens outweigh the 40 kept ones, whose values are 0: 2 = 40 / 20 of the three come back.
+        let heavy = |j: usize| j >= 40;
+        let key = Array2::from_shape_fn((43, 1), |(j, _)| if heavy(j) { 10f64.ln() } else { 0.0 });
+        let value = Array2::from_shape_fn((43, 1), |(j, _)| if heavy(j) { 1.0 } else { 0.0 });
+        let head = Head::new(array![[1.0]], key, value).unwrap();
+        let kept = improved(&head, (0..40).collect(), 1);
+        assert_eq!((kept.len(), kept.iter().filter(|&&j| heavy(j)).count()), (40, 2));
+    }
+
+    #[test]
+    fn where_an_exchange_of_two_does_not_help_one_of_one_is_tried() {
+        // The output is 0, the kept values sum to 3/2. Two in, 10 and -23/2, and two out, the ones: -2, which is worse.
+        // One in, -23/2, and one out, -10, leaves 0.
+        let values = [vec![1.0; 2], vec![-10.0; 19], vec![10.0; 18], vec![9.5, 10.0, -11.5]].concat();
+        let head = even(values.clone());
+        let start: Vec<usize> = (0..40).collect();
+        assert_eq!(improved(&head, start.clone(), 1), start);
+        let kept = improved(&head, start, 2);
+        assert!(kept.len() == 40 && kept.contains(&41) && !kept.contains(&40));
+        assert_eq!(kept.iter().map(|&j| values[j]).sum::<f64>(), 0.0);
+    }
+
+    #[test]
+    fn an_exchange_for_a_copy_is_not_made() {
+        assert_eq!(improved(&even(vec![3.0, 3.0]), vec![0], 1), [0]);
     }
 
     #[test]

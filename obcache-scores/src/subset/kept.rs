@@ -127,15 +127,9 @@ impl<'a> Kept<'a> {
                 let all = self.weight[row] + weight;
                 // Nothing kept and the token hidden: the query still sees nothing.
                 let share = if all > 0.0 { weight / all } else { 0.0 };
-                errors[slot] += if self.weight[row] > 0.0 {
-                    let gap_square = output_square - 2.0 * output_products[[row, slot]] + value_squares[slot];
-                    change_square - 2.0 * share * (change_output - change_products[[row, slot]])
-                        + share * share * gap_square
-                } else {
-                    let original = self.trace.output.row(i);
-                    let gained = &self.head.value().row(j) * share - original;
-                    inner(gained.view(), gained.view())
-                };
+                let gap_square = output_square - 2.0 * output_products[[row, slot]] + value_squares[slot];
+                errors[slot] += change_square - 2.0 * share * (change_output - change_products[[row, slot]])
+                    + share * share * gap_square;
             }
         }
         errors

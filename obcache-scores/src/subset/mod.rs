@@ -32,3 +32,19 @@ pub mod rounds;
 pub fn errors_without(head: &Head, trace: &AttentionTrace, window: QueryWindow, kept: &[usize]) -> Array1<f64> {
     kept::Kept::new(head, trace, window, kept.to_vec()).errors_without()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_heads;
+    use approx::assert_relative_eq;
+    use ndarray::array;
+
+    #[test]
+    fn each_error_is_that_of_the_others_alone() {
+        // Values 8, 4, 0, output 2: of the first and the last, the one alone gives 0, the other 8.
+        let head = test_heads::logs();
+        let errors = errors_without(&head, &test_heads::trace(&head), QueryWindow::All, &[0, 2]);
+        assert_relative_eq!(errors, array![4.0, 36.0], max_relative = 1e-13);
+    }
+}

@@ -109,7 +109,7 @@ fn threads_and_growth(results: &mut Results) {
     };
     let runs: Vec<Run> = lengths
         .iter()
-        .map(|&tokens| measure::run::<f32>(128, tokens, results.threads, if tokens > 16_384 { 1 } else { 3 }))
+        .map(|&tokens| measure::run::<f32>(128, tokens, results.threads, if tokens > 16_384 { 2 } else { 3 }))
         .collect();
     let points: Vec<_> = runs.iter().map(|run| (run.tokens as f64, run.seconds)).collect();
     results.exponent(measure::exponent(&points));

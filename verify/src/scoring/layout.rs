@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use obcache_scores::strip::{BLOCK, Engine};
+use obcache_scores::strip::{Engine, HEIGHT};
 
 /// A layout of the work; none moves a bit of the result.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +36,9 @@ pub(super) fn choose(
 /// Groups side by side, threads of each, and strip height: many groups first, then lower strips, then fewer threads.
 fn candidates(threads: usize, tasks: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let side_by_side = (1..=threads.min(tasks)).rev();
-    let side_by_side = side_by_side.map(move |groups| (groups, threads / groups, BLOCK));
-    let lower = [BLOCK / 2, BLOCK / 4, BLOCK / 8].map(|height| (1, threads, height));
-    let fewer = (1..threads).rev().map(|threads| (1, threads, BLOCK / 8));
+    let side_by_side = side_by_side.map(move |groups| (groups, threads / groups, HEIGHT));
+    let lower = [HEIGHT / 2, HEIGHT / 4, HEIGHT / 8].map(|height| (1, threads, height));
+    let fewer = (1..threads).rev().map(|threads| (1, threads, HEIGHT / 8));
     side_by_side.chain(lower).chain(fewer).chain([(1, 1, 1)])
 }
 
@@ -56,9 +56,9 @@ mod tests {
     #[test]
     fn memory_takes_groups_first_then_height_then_threads() {
         let all: Vec<_> = candidates(4, 3).collect();
-        let side_by_side = [(3, 1, BLOCK), (2, 2, BLOCK), (1, 4, BLOCK)];
-        let lower = [(1, 4, BLOCK / 2), (1, 4, BLOCK / 4), (1, 4, BLOCK / 8)];
-        let fewer = [(1, 3, BLOCK / 8), (1, 2, BLOCK / 8), (1, 1, BLOCK / 8), (1, 1, 1)];
+        let side_by_side = [(3, 1, HEIGHT), (2, 2, HEIGHT), (1, 4, HEIGHT)];
+        let lower = [(1, 4, HEIGHT / 2), (1, 4, HEIGHT / 4), (1, 4, HEIGHT / 8)];
+        let fewer = [(1, 3, HEIGHT / 8), (1, 2, HEIGHT / 8), (1, 1, HEIGHT / 8), (1, 1, 1)];
         assert_eq!(all, [&side_by_side[..], &lower, &fewer].concat());
     }
 
