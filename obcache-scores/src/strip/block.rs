@@ -31,6 +31,7 @@ const ROWS: usize = 8;
 const STRIP: usize = 32 << 20;
 
 /// What a block yields.
+#[derive(Default)]
 pub(super) struct BlockSums<T> {
     /// Tiles that some query of the block sees.
     pub tiles: Range<usize>,
@@ -42,6 +43,25 @@ pub(super) struct BlockSums<T> {
     pub output: Vec<T>,
     /// Shape (queries).
     pub log_sum_exp: Vec<f64>,
+}
+
+impl<T: Element> BlockSums<T> {
+    /// Zero sums of these tiles, and no query yet, with room for so many.
+    fn clear(&mut self, tiles: Range<usize>, queries: usize, value_dim: usize) {
+        let sums = tiles.len() * SUMS * T::TILE;
+        empty(&mut self.sums, sums);
+        self.sums.resize(sums, T::default());
+        self.tiles = tiles;
+        empty(&mut self.firsts, queries);
+        empty(&mut self.output, queries * value_dim);
+        empty(&mut self.log_sum_exp, queries);
+    }
+}
+
+/// Room for `len` items and no more: the memory of a run is stated.
+fn empty<N>(buffer: &mut Vec<N>, len: usize) {
+    buffer.clear();
+    buffer.reserve_exact(len);
 }
 
 /// A strip of a block: so many queries at a time are kept against all tokens they see.
@@ -140,24 +160,21 @@ impl<T: Element> Workspace<T> {
         numbers * size_of::<T>() + height * query
     }
 
-    /// Column sums, outputs and log-sum-exps of a block of queries of one head.
+    /// Column sums, outputs and log-sum-exps of a block of queries of one head, in the place of what `block` held.
     pub fn block<S: Simd>(
         &mut self,
         simd: S,
         problem: &Problem<T>,
         packed: &Packed<T>,
-        head: usize,
-        queries: Range<usize>,
-    ) -> BlockSums<T> {
+        (head, queries): (usize, Range<usize>),
+        block: &mut BlockSums<T>,
+    ) {
         self.clock = Clock::start();
-        let tiles = tiles::<T>(&seen_by(problem, &queries));
-        let mut block = BlockSums {
-            sums: vec![T::default(); tiles.len() * SUMS * T::TILE],
-            tiles,
-            firsts: Vec::with_capacity(queries.len()),
-            output: Vec::with_capacity(queries.len() * packed.value_dim()),
-            log_sum_exp: Vec::with_capacity(queries.len()),
-        };
+        block.clear(
+            tiles::<T>(&seen_by(problem, &queries)),
+            queries.len(),
+            packed.value_dim(),
+        );
         for first in queries.clone().step_by(self.height) {
             let queries = first..queries.end.min(first + self.height);
             let seen = seen_by(problem, &queries);
@@ -169,9 +186,8 @@ impl<T: Element> Workspace<T> {
                 queries,
                 seen,
             };
-            self.strip(&strip, &mut block);
+            self.strip(&strip, block);
         }
-        block
     }
 
     fn strip<S: Simd>(&mut self, strip: &Strip<T, S>, block: &mut BlockSums<T>) {
@@ -182,7 +198,8 @@ impl<T: Element> Workspace<T> {
         }
         self.set_firsts_apart(strip);
         self.clock.was(|profile| &mut profile.softmax);
-        for tile in strip.tiles() {
+        // Back and forth: where a strip outgrows the cache, its last tiles are the ones still there.
+        for tile in strip.tiles().rev() {
             self.exponentiate(strip, tile);
         }
         self.finish(strip, block);
@@ -287,7 +304,7 @@ impl<T: Element> Workspace<T> {
         for (row, output) in self.outputs.chunks_mut(value_dim).take(strip.queries.len()).enumerate() {
             let Some((token, logit)) = self.firsts[row] else {
                 self.rows.push(Row::default());
-                block.output.extend(vec![T::default(); value_dim]);
+                block.output.resize(block.output.len() + value_dim, T::default());
                 block.log_sum_exp.push(sink.unwrap_or(f64::NEG_INFINITY));
                 continue;
             };

@@ -396,3 +396,17 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
         buffers.step.set_firsts(cache);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_keeps_what_it_was_told() {
+        let three = NonZero::new(3).unwrap();
+        let decoder = Decoder::<f32>::new()
+            .with_threads(three)
+            .with_instructions(Instructions::scalar());
+        assert_eq!((decoder.threads, decoder.instructions), (three, Instructions::scalar()));
+    }
+}

@@ -2,11 +2,12 @@
 
 use std::num::NonZero;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use pulp::{Simd, WithSimd};
 
-use super::block::{BLOCK, HEIGHT, Workspace, height};
+use super::block::{BLOCK, BlockSums, HEIGHT, Workspace, height};
 use super::instructions::Instructions;
 use super::packed::Packed;
 use super::parallel::each;
@@ -111,24 +112,30 @@ impl Engine {
         let heads = (0..problem.group_size()).map(|_| Totals::new(&packed, (window.len(), problem.value_dim())));
         let joined: (Vec<Totals<T>>, Profile) = (heads.collect(), clock.profile);
         let turns = Turns::new(self.threads.get(), joined);
+        // Buffers of blocks that have been added.
+        let spare = Mutex::new(Vec::<BlockSums<T>>::new());
+        let lock = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         each(self.threads, 1, tasks.iter().enumerate(), || {
             let mut workspace = Workspace::new(problem, self.height(problem));
-            let (packed, turns, tasks, window) = (&packed, &turns, &tasks, &window);
-            move |(number, (head, queries)): (usize, &(usize, Range<usize>))| {
+            let (packed, turns, tasks, window, lock) = (&packed, &turns, &tasks, &window, &lock);
+            move |(number, task): (usize, &(usize, Range<usize>))| {
                 let make = || {
-                    let sums = workspace.block(simd, problem, packed, *head, queries.clone());
+                    let mut sums = lock().pop().unwrap_or_default();
+                    workspace.block(simd, problem, packed, task.clone(), &mut sums);
                     (sums, workspace.clock.profile)
                 };
                 turns.take(number, make, |(heads, profile), number, (sums, of_block)| {
                     let mut clock = Clock::start();
                     let (head, queries) = &tasks[number];
-                    simd.vectorize(|| heads[*head].add(sums, queries.start - window.start));
+                    simd.vectorize(|| heads[*head].add(&sums, queries.start - window.start));
+                    lock().push(sums);
                     clock.was(|profile| &mut profile.rest);
                     *profile = profile.and(of_block).and(clock.profile);
                 });
                 observe();
             }
         });
+        drop(spare);
         let (heads, profile) = turns.into_joined();
         let saliencies = heads.into_iter().map(|totals| totals.saliencies(&packed));
         (saliencies.collect(), profile)
@@ -169,9 +176,11 @@ mod tests {
     #[test]
     fn an_engine_keeps_what_it_was_told() {
         let [three, forty] = [3, 40].map(|count| NonZero::new(count).unwrap());
+        let scalar = Instructions::scalar();
         let engine = Engine::new().with_threads(three).with_strip_height(forty);
-        assert_eq!(engine, Engine::new().with_strip_height(forty).with_threads(three));
+        let engine = engine.with_instructions(scalar);
         assert_eq!((engine.threads, engine.strip_height), (three, Some(forty)));
+        assert_eq!(engine.instructions, scalar);
 
         let (query, key) = (Array3::<f32>::zeros((2, 300, 3)), Array2::<f32>::zeros((500, 3)));
         let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
@@ -182,11 +191,11 @@ mod tests {
 
     #[test]
     fn every_block_is_observed() {
-        let (query, key) = (Array3::<f32>::zeros((2, 300, 3)), Array2::<f32>::zeros((300, 3)));
+        let (query, key) = (Array3::<f32>::zeros((2, 600, 3)), Array2::<f32>::zeros((600, 3)));
         let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
         let observed = AtomicUsize::new(0);
         let engine = Engine::new();
         engine.run_observed(&problem, &|| _ = observed.fetch_add(1, Ordering::Relaxed));
-        assert_eq!((engine.blocks(&problem), observed.into_inner()), (4, 4));
+        assert_eq!((engine.blocks(&problem), observed.into_inner()), (6, 6));
     }
 }

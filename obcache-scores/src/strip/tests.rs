@@ -1,4 +1,6 @@
-//! The engine against one query at a time through the trace-based scores, on every path of dispatch.
+//! The engine against one query at a time through the trace-based scores, with every set of instructions.
+//!
+//! The tolerances are wide of rounding and far below what a wrong formula moves; digits are held by C20, in `verify/tests/strip.rs`.
 
 use ndarray::{Array1, Array2, Array3, Axis};
 use obd_core::{Perturbation, ProblemError, QueryWindow};

@@ -31,15 +31,15 @@ impl<T: Element> Totals<T> {
 
     /// Adds a block whose first query is that many after the first of the window.
     #[inline(always)]
-    pub fn add(&mut self, block: BlockSums<T>, first_query: usize) {
-        for (tile, sums) in block.tiles.zip(block.sums.chunks(SUMS * T::TILE)) {
+    pub fn add(&mut self, block: &BlockSums<T>, first_query: usize) {
+        for (tile, sums) in block.tiles.clone().zip(block.sums.chunks(SUMS * T::TILE)) {
             for (totals, sums) in self.sums.iter_mut().zip(sums.chunks(T::TILE)) {
                 for (total, sum) in totals[tile * T::TILE..].iter_mut().zip(sums) {
                     *total += sum.to_f64();
                 }
             }
         }
-        for first in block.firsts {
+        for first in &block.firsts {
             for (totals, sum) in self.sums.iter_mut().zip(first.sums.into_array()) {
                 totals[first.token] += sum;
             }
@@ -50,8 +50,8 @@ impl<T: Element> Totals<T> {
                 *o = output;
             }
         }
-        for (all, lse) in self.log_sum_exp.iter_mut().skip(first_query).zip(block.log_sum_exp) {
-            *all = lse;
+        for (all, lse) in self.log_sum_exp.iter_mut().skip(first_query).zip(&block.log_sum_exp) {
+            *all = *lse;
         }
     }
 
