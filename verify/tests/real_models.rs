@@ -141,6 +141,7 @@ fn small(budgets: Vec<u32>, methods: Vec<Method>) -> Plan {
         methods,
         budgets,
         groupings: Grouping::ALL.to_vec(),
+        when: When::ALL.to_vec(),
         lengths: vec![160],
         depths: vec![50],
         documents: 1,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use sha2::{Digest, Sha256};
 
-use super::checkpoint::{Checkpoint, CheckpointArguments};
+use super::checkpoint::CheckpointArguments;
 use super::failure::Failure;
 use super::{folder, interrupt, progress};
 use crate::evaluate::report::{Evaluated, findings, render};
-use crate::evaluate::{EvaluateError, Grouping, HELD_OUT, Method, Plan, Task, run};
+use crate::evaluate::{EvaluateError, Grouping, HELD_OUT, Method, Plan, Task, When, run};
 use crate::output::prepare_folder;
 
 /// Lets a model answer and go on with caches that each score has thinned, and says which score costs least.
@@ -38,6 +38,10 @@ pub(super) struct Arguments {
     /// Who shares what is kept: query-head, kv-sum, kv-max.
     #[arg(long, value_delimiter = ',', default_value = "query-head,kv-sum,kv-max")]
     groups: Vec<Grouping>,
+
+    /// When tokens are evicted: prefill, once after the prompt; decode, also after every decoded token (task text).
+    #[arg(long, value_delimiter = ',', default_value = "prefill,decode")]
+    when: Vec<When>,
 
     /// Lengths of the documents in tokens.
     #[arg(long, value_delimiter = ',', default_value = "256,512")]
@@ -83,18 +87,20 @@ impl Arguments {
             }
             None => HELD_OUT.to_owned(),
         };
-        let Checkpoint { name, model, tokenizer } = self.checkpoint.load()?;
+        let checkpoint = self.checkpoint.load()?;
+        let model = &checkpoint.model;
         self.check(model.config().max_positions)?;
-        let plan = self.plan(name, &text);
-        let documents = plan.documents(model.config(), &tokenizer, &text)?;
+        let plan = self.plan(checkpoint.name.clone(), &text);
+        let documents = plan.documents(model.config(), &checkpoint.tokenizer, &text)?;
         if documents.is_empty() {
             return Err(Failure::Input(
                 "no documents: expected --documents of at least 1 and a text of some length".to_owned(),
             ));
         }
+        checkpoint.check_windows(plan.longest_evicting(&documents))?;
         let interrupted = interrupt::watch()?;
         let progress = progress::bar("{pos} of {len} documents");
-        let results = run(&model, &plan, &documents, &self.out, &progress, &interrupted);
+        let results = run(model, &plan, &documents, &self.out, &progress, &interrupted);
         progress.finish_and_clear();
         let results = results?;
         let evaluated = Evaluated::new(&results);
@@ -107,6 +113,11 @@ impl Arguments {
     }
 
     fn check(&self, limit: usize) -> Result<(), Failure> {
+        if !self.when.contains(&When::Prefill) && self.tasks != [Task::Text] {
+            return Err(Failure::Input(
+                "--when decode: expected --tasks text, for the recall tasks evict after the prefill alone".to_owned(),
+            ));
+        }
         match self.lengths.iter().find(|&&length| length < SHORTEST || length > limit) {
             Some(length) => Err(Failure::Input(format!(
                 "--lengths: {length}, expected from {SHORTEST} to {limit} tokens (max_position_embeddings of config.json)"
@@ -130,6 +141,7 @@ impl Arguments {
             },
             budgets: self.budgets.clone(),
             groupings: self.groups.clone(),
+            when: self.when.clone(),
             lengths: self.lengths.clone(),
             depths: self.depths.clone(),
             documents: self.documents,

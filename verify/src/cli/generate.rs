@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint::{Checkpoint, CheckpointArguments};
 use super::failure::Failure;
-use crate::evaluate::{Document, Grouping, Method, Prompt, Task};
+use crate::evaluate::{Document, Grouping, Method, Prompt, Task, When};
 
 /// Writes on from a prompt with a cache that a score keeps within a budget, and shows which tokens were kept.
 ///
-/// The prompt is read with the whole cache; then, and after every token that is written, each head evicts what is beyond the
-/// budget. The text is printed with each token of the prompt shaded by the share of the heads that still hold it in the end.
+/// The prompt is read with the whole cache; then, and after every token that is written (--when), each head evicts what is
+/// beyond the budget. The text is printed with each token of the prompt shaded by the share of the heads that still hold it in the end.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -35,6 +35,10 @@ pub(super) struct Arguments {
     /// Who shares what is kept: query-head, kv-sum, kv-max.
     #[arg(long, default_value = "kv-sum")]
     groups: Grouping,
+
+    /// When tokens are evicted: prefill, once after the prompt; decode, also after every token that is written.
+    #[arg(long, default_value = "decode")]
+    when: When,
 
     /// Tokens to write.
     #[arg(long, default_value = "64")]
@@ -74,18 +78,23 @@ fn temperature(text: &str) -> Result<f64, String> {
 
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
-        if self.score == Method::Greedy {
+        if (self.score, self.when) == (Method::Greedy, When::Decode) {
             return Err(Failure::Input(
-                "--score greedy evicts a whole set at once and not token by token; choose another".to_owned(),
+                "--score greedy evicts a whole set at once and not token by token; use --when prefill, or choose another"
+                    .to_owned(),
             ));
         }
-        let Checkpoint { model, tokenizer, .. } = self.checkpoint.load()?;
+        let checkpoint = self.checkpoint.load()?;
+        let Checkpoint { model, tokenizer, .. } = &checkpoint;
         let mut prompt = tokenizer.encode(&self.prompt)?;
         let start = model.config().start_token.filter(|start| prompt.first() != Some(start));
         prompt.splice(..0, start);
         let Some((&last, read)) = prompt.split_last().filter(|(_, read)| !read.is_empty()) else {
             return Err(Failure::Input("--prompt: expected at least 2 tokens".to_owned()));
         };
+        if matches!((self.score, self.when), (Method::Scored(..), When::Decode)) {
+            checkpoint.check_windows(read.len() + self.tokens)?;
+        }
         let document = Document {
             name: "prompt".to_owned(),
             task: Task::Text,
@@ -96,12 +105,18 @@ impl Arguments {
             judged_from: 1,
         };
         let budget = ((prompt.len() as f64 * self.budget) as usize).max(1);
-        let mut thinned = Prompt::new(&model, &document)?.thinned(self.score, self.groups, budget)?;
+        let mut thinned = Prompt::new(model, &document)?.thinned(self.score, self.groups, budget)?;
         let (mut written, mut next) = (Vec::new(), last);
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         for _ in 0..self.tokens {
-            let hidden = thinned.decode(&model, next)?;
-            thinned.evict()?;
+            let hidden = match self.when {
+                When::Prefill => model.decode(&[next], &mut thinned.cache, &mut |_, _, _| {})?,
+                When::Decode => {
+                    let hidden = thinned.decode(model, next)?;
+                    thinned.evict()?;
+                    hidden
+                }
+            };
             next = self.choose(&model.logits(hidden.view()).row(0).to_vec(), &mut generator);
             written.push(next);
         }

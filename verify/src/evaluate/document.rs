@@ -64,3 +64,10 @@ pub struct Document {
     /// First token of the continuation that is judged, at least 1: the one before it is read with the thinned cache.
     pub judged_from: usize,
 }
+
+impl Document {
+    /// The tokens of the continuation that the model reads: all but the last.
+    pub fn inputs(&self) -> &[u32] {
+        &self.continuation[..self.continuation.len().saturating_sub(1)]
+    }
+}

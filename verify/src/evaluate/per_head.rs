@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{EvaluateError, Judge, inputs};
+use super::run::{EvaluateError, Judge};
 use super::{HeadPoint, Method};
 use obcache_scores::strip::Step;
 
@@ -25,7 +25,7 @@ pub(super) fn points(judge: &Judge, methods: &[Method]) -> Result<Vec<HeadPoint>
                 .extend(step.saliencies(place).output.iter());
         }
     };
-    judge.model.decode(inputs(judge.document), &mut cache, &mut keep)?;
+    judge.model.decode(judge.document.inputs(), &mut cache, &mut keep)?;
     let mut points = Vec::new();
     for &method in methods.iter().filter(wanted) {
         for layer in 0..judge.model.config().num_layers {
@@ -33,7 +33,7 @@ pub(super) fn points(judge: &Judge, methods: &[Method]) -> Result<Vec<HeadPoint>
                 let mut thinned = judge.prompt.thinned_in(method, judge.tokens(BUDGET), (layer, head))?;
                 let mut outputs = Vec::new();
                 judge.model.decode(
-                    inputs(judge.document),
+                    judge.document.inputs(),
                     &mut thinned.cache.clone(),
                     &mut |at, of, step| {
                         if (at, of) == (layer, head) {

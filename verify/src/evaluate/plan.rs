@@ -3,7 +3,7 @@
 use reference_model::{Config, ModelError, Tokenizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Grouping, Method, Task, needle};
+use super::{Document, Grouping, Method, Task, When, needle};
 
 /// Text of this project's own documentation: what recall is hidden in and what is predicted, unless another is given.
 pub const HELD_OUT: &str = include_str!("held_out.txt");
@@ -24,6 +24,8 @@ pub struct Plan {
     pub budgets: Vec<u32>,
     /// Who shares what is kept.
     pub groupings: Vec<Grouping>,
+    /// When tokens are evicted.
+    pub when: Vec<When>,
     /// Lengths of the documents in tokens.
     pub lengths: Vec<usize>,
     /// Depths of the needles in percent.
@@ -53,6 +55,27 @@ impl Plan {
             }
         }
         Ok(documents)
+    }
+
+    /// Whether a document of `task` is run with evictions by `method` at that time: decoding an answer takes too few tokens to
+    /// evict after each, and greedy removal chooses a whole set at once.
+    pub(super) fn runs(&self, task: Task, method: Method, when: When) -> bool {
+        let decodes = task == Task::Text && method != Method::Greedy;
+        self.when.contains(&when) && (when == When::Prefill || decodes)
+    }
+
+    /// The most tokens that one of `documents` has gone through the model when a score last evicts while decoding; 0 where none
+    /// does.
+    pub fn longest_evicting(&self, documents: &[Document]) -> usize {
+        let evicts = |document: &&Document| {
+            let mut scored = self
+                .methods
+                .iter()
+                .filter(|method| matches!(method, Method::Scored(..)));
+            scored.any(|&method| self.runs(document.task, method, When::Decode))
+        };
+        let tokens = |document: &Document| document.prompt.len() + document.inputs().len();
+        documents.iter().filter(evicts).map(tokens).max().unwrap_or_default()
     }
 
     /// Pieces of the longest length, evenly spread over the text.

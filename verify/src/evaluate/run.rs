@@ -112,8 +112,8 @@ fn measure(model: &Model<f32>, plan: &Plan, document: &Document) -> Result<Resul
             .iter()
             .flat_map(|g| plan.budgets.iter().map(move |b| (g, b)))
         {
-            for when in [When::Prefill, When::Decode] {
-                if when == When::Decode && (document.task != Task::Text || method == Method::Greedy) {
+            for when in When::ALL {
+                if !plan.runs(document.task, method, when) {
                     continue;
                 }
                 let judged = judge.thinned(method, grouping, budget, when)?;
@@ -138,7 +138,7 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(model: &'a Model<f32>, document: &'a Document) -> Result<Self, EvaluateError> {
         let prompt = Prompt::new(model, document)?;
-        let hidden = model.decode(inputs(document), &mut prompt.cache().clone(), &mut |_, _, _| {})?;
+        let hidden = model.decode(document.inputs(), &mut prompt.cache().clone(), &mut |_, _, _| {})?;
         let full = predictions(model, document, &hidden);
         Ok(Self {
             model,
@@ -164,13 +164,13 @@ impl<'a> Judge<'a> {
 
     /// How a cache predicts that keeps all it is given.
     pub fn judged(&self, cache: &mut KvCache<f32>) -> Result<Judged, EvaluateError> {
-        let hidden = self.model.decode(inputs(self.document), cache, &mut |_, _, _| {})?;
+        let hidden = self.model.decode(self.document.inputs(), cache, &mut |_, _, _| {})?;
         Ok(predictions(self.model, self.document, &hidden).judged(&self.full))
     }
 
     /// The hidden states of the continuation, token by token with an eviction after each.
     fn evicting(&self, thinned: &mut Thinned) -> Result<Array2<f32>, EvaluateError> {
-        let inputs = inputs(self.document);
+        let inputs = self.document.inputs();
         let mut hidden = Array2::zeros((inputs.len(), self.model.config().hidden));
         for (token, mut row) in inputs.iter().zip(hidden.rows_mut()) {
             row.assign(&thinned.decode(self.model, *token)?.row(0));
@@ -195,11 +195,6 @@ impl<'a> Judge<'a> {
             agreement: judged.agreement,
         }
     }
-}
-
-/// The tokens of the continuation that the model reads: all but the last.
-pub(super) fn inputs(document: &Document) -> &[u32] {
-    &document.continuation[..document.continuation.len() - 1]
 }
 
 fn predictions(model: &Model<f32>, document: &Document, hidden: &Array2<f32>) -> Predictions {

@@ -1,5 +1,8 @@
 //! When tokens are evicted.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// When tokens are evicted.
@@ -13,11 +16,29 @@ pub enum When {
 }
 
 impl When {
-    /// The name in tables.
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Prefill, Self::Decode];
+
+    /// The name in tables and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Prefill => "prefill",
             Self::Decode => "decode",
         }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|when| when.name() == name);
+        known.ok_or_else(|| "expected prefill or decode".to_owned())
     }
 }
