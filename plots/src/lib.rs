@@ -18,4 +18,4 @@ pub use figure::Figure;
 pub use heat::{HeatPanel, heat_maps};
 pub use lines::{LineAxes, LinePanel, Series, line_panels};
 pub use map::{Map, map_with_points};
-pub use scatter::{ScatterPanel, scatter_panels};
+pub use scatter::{ScatterAxes, ScatterPanel, scatter_panels};

@@ -78,13 +78,23 @@ pub fn line_panels(title: &str, caption: &str, axes: &LineAxes, panels: &[LinePa
         |place, area| {
             let panel = &panels[place];
             if axes.logarithmic {
-                let low = y.start.max(y.end * 10f64.powf(-DECADES));
-                draw(area, panel, axes, x.clone(), (low / 1.15..y.end * 1.15).log_scale())
+                draw(area, panel, axes, x.clone(), labelled(&y).log_scale())
             } else {
                 draw(area, panel, axes, x.clone(), 0.0..y.end * 1.05)
             }
         },
     )
+}
+
+/// The range of a logarithmic axis: somewhat more than `y`, or whole decades where less than two powers of ten, which are all that
+/// is labelled, would lie in it.
+fn labelled(y: &Range<f64>) -> Range<f64> {
+    let ends = y.start.max(y.end * 10f64.powf(-DECADES)) / 1.15..y.end * 1.15;
+    let (first, last) = (ends.start.log10().ceil(), ends.end.log10().floor());
+    if last - first >= 1.0 {
+        return ends;
+    }
+    10f64.powf(ends.start.log10().floor())..10f64.powf(ends.end.log10().ceil())
 }
 
 fn draw<Y>(area: &Area, panel: &LinePanel, axes: &LineAxes, x: Range<f64>, y: Y) -> Result<(), PlotError>
@@ -137,9 +147,14 @@ where
         let upper = shown.iter().map(|point| (point.0, point.3));
         let lower = shown.iter().rev().map(|point| (point.0, point.2));
         let band: Vec<(f64, f64)> = upper.chain(lower).collect();
-        chart
-            .draw_series([Polygon::new(band, colour.mix(0.12))])
-            .map_err(drawing)?;
+        if shown.len() == 1 {
+            // A band of one point has no width.
+            let whisker = PathElement::new(band, colour.mix(0.5).stroke_width(2));
+            chart.draw_series([whisker]).map_err(drawing)?;
+        } else {
+            let band = Polygon::new(band, colour.mix(0.12));
+            chart.draw_series([band]).map_err(drawing)?;
+        }
         let line = LineSeries::new(shown.iter().map(|point| (point.0, point.1)), colour.stroke_width(2));
         chart.draw_series(line).map_err(drawing)?;
         let dots = shown
@@ -211,6 +226,47 @@ mod tests {
         for tick in axes.ticks {
             assert_eq!(figure.svg().matches(tick).count(), 1, "{tick}");
         }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_two_labels() {
+        assert_eq!(labelled(&(0.02..4.0)), 0.02 / 1.15..4.0 * 1.15);
+        for (range, [low, high]) in [
+            (0.04..0.5, [0.01, 1.0]),
+            (0.2..0.3, [0.1, 1.0]),
+            (0.9..1.1, [0.1, 10.0]),
+        ] {
+            let ends = labelled(&range);
+            assert!(
+                (ends.start / low - 1.0).abs() < 1e-9 && (ends.end / high - 1.0).abs() < 1e-9,
+                "{ends:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_interval_of_a_single_point_is_a_whisker() {
+        let of = |count: usize| {
+            let points = (0..count).map(|x| (x as f64, 2.0, 1.5, 3.0)).collect();
+            let series = Series {
+                name: "value".to_owned(),
+                points,
+            };
+            let panel = LinePanel {
+                title: "a window".to_owned(),
+                series: vec![series],
+            };
+            let axes = LineAxes {
+                x: "kept",
+                ticks: &["5 %", "10 %"],
+                y: "error",
+                logarithmic: true,
+                reference: None,
+            };
+            line_panels("Lines", "", &axes, &[panel]).unwrap()
+        };
+        let bands = |figure: &Figure| figure.svg().matches("<polygon").count();
+        assert_eq!((bands(&of(1)), bands(&of(2))), (0, 1));
     }
 
     #[test]

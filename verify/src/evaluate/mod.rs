@@ -5,6 +5,7 @@
 
 mod document;
 mod eviction;
+mod figures;
 mod grouping;
 mod method;
 mod needle;

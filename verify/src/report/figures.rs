@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use obcache_scores::{Score, phi};
 use obd_core::Perturbation;
 use plots::{
-    Figure, HeatPanel, LineAxes, LinePanel, Map, PlotError, ScatterPanel, Series, heat_maps, line_panels,
+    Figure, HeatPanel, LineAxes, LinePanel, Map, PlotError, ScatterAxes, ScatterPanel, Series, heat_maps, line_panels,
     map_with_points, scatter_panels,
 };
 
@@ -96,7 +96,7 @@ fn against_removal(measurements: &Measurements) -> Result<Figure, PlotError> {
     scatter_panels(
         "Saliency against the true error of eviction",
         &caption,
-        ("saliency", "error of removal"),
+        one_unit("saliency", "error of removal"),
         &panels,
     )
 }
@@ -121,9 +121,13 @@ fn against_zeroing(measurements: &Measurements) -> Result<Figure, PlotError> {
     scatter_panels(
         "Closed forms against what they expand",
         &caption,
-        ("saliency", "true error"),
+        one_unit("saliency", "true error"),
         &panels,
     )
+}
+
+fn one_unit<'a>(x: &'a str, y: &'a str) -> ScatterAxes<'a> {
+    ScatterAxes { x, y, one_unit: true }
 }
 
 /// The 5 % quantile of the lower and the 95 % quantile of the upper bounds of the error over the key score.
@@ -392,5 +396,10 @@ fn gauge(measurements: &Measurements) -> Result<Figure, PlotError> {
         id.head,
         example.key.0.len()
     );
-    scatter_panels("One vector added to all keys", &caption, ("before", "after"), &panels)
+    scatter_panels(
+        "One vector added to all keys",
+        &caption,
+        one_unit("before", "after"),
+        &panels,
+    )
 }
