@@ -113,6 +113,7 @@ def main():
     metadata = {
         "version": 1, "model": os.path.basename(os.path.normpath(options.model)), "causal": True,
         "scale": only((layer["scale"] for layer in seen), "scale"),
+        "num_layers": model.config.get_text_config().num_hidden_layers,
         "num_query_heads": query_heads, "num_kv_heads": kv_heads, "head_dim": head_dim, "value_dim": value_dim,
         "rope": "applied", "text": text,
     }

@@ -25,6 +25,9 @@ pub struct Metadata {
     /// Sink logit of every query head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sinks: Option<Vec<f64>>,
+    /// Layers of the model, captured or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_layers: Option<usize>,
     /// Query heads per layer.
     pub num_query_heads: usize,
     /// KV heads per layer.
@@ -33,6 +36,9 @@ pub struct Metadata {
     pub head_dim: usize,
     /// Channels of values.
     pub value_dim: usize,
+    /// What was done to queries and keys: `applied`, they carry their position encoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope: Option<String>,
     /// Base of the rotary encoding that queries and keys carry, halves paired as in LLaMA; `None` where there is none or it is
     /// another kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,8 +159,13 @@ mod tests {
     fn unknown_keys_are_ignored_and_optional_ones_default() {
         let metadata = Metadata::parse(Some(&json("\"later\"->\"rope\""))).unwrap();
         assert_eq!(
-            (metadata.model.as_str(), metadata.softcap, metadata.sinks),
-            ("", None, None)
+            (
+                metadata.model.as_str(),
+                metadata.softcap,
+                metadata.sinks,
+                metadata.num_layers
+            ),
+            ("", None, None, None)
         );
     }
 

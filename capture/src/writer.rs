@@ -115,10 +115,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let json = r#"{"version": 1, "model": "m", "scale": 0.5, "causal": true, "sliding_window": 2,
-            "num_query_heads": 2, "num_kv_heads": 1, "head_dim": 1, "value_dim": 1, "rope": "applied", "text": "t"}"#;
+            "num_layers": 4, "num_query_heads": 2, "num_kv_heads": 1, "head_dim": 1, "value_dim": 1, "rope": "applied", "text": "t"}"#;
         let metadata = Metadata::parse(Some(json)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.safetensors");
+        assert_eq!(
+            (metadata.num_layers, metadata.rope.as_deref()),
+            (Some(4), Some("applied"))
+        );
         // A third is no number of 8 or 11 bits; the others are.
         for (name, third) in [
             ("f32", f64::from(1f32 / 3.0)),

@@ -81,7 +81,7 @@ fn layers_and_window_choose_what_is_captured() {
     );
     let capture = Capture::read(&out).unwrap();
     let layers: Vec<usize> = capture.layers().iter().map(|layer| layer.index).collect();
-    assert_eq!(layers, [1, 3]);
+    assert_eq!((layers, capture.metadata().num_layers), (vec![1, 3], Some(4)));
     let layer = &capture.layers()[1];
     assert_eq!(
         (layer.query.shape(), layer.key.shape()),

@@ -143,10 +143,12 @@ fn metadata(checkpoint: &Checkpoint, sliding_window: Option<usize>, text: String
         sliding_window,
         softcap: None,
         sinks: None,
+        num_layers: Some(config.num_layers),
         num_query_heads: config.groups.num_query_heads(),
         num_kv_heads: config.groups.num_kv_heads(),
         head_dim: config.head_dim,
         value_dim: config.head_dim,
+        rope: Some("applied".to_owned()),
         rope_theta: matches!(config.rope, Rope::Default).then_some(config.rope_theta),
         text: Some(text),
     }

@@ -33,7 +33,7 @@ impl Arguments {
         let mut text = format!("{}\n\n", self.file.display());
         for (name, value) in [
             ("model", metadata.model.clone()),
-            ("layers", capture.layers().len().to_string()),
+            ("layers", count(&capture)),
             ("heads", heads(metadata)),
             ("logits", logits(metadata)),
             ("token ids", token_ids(&capture)),
@@ -45,6 +45,12 @@ impl Arguments {
         text.push_str("Norms are the least, the mean and the greatest over tokens and KV heads.\n");
         Ok(text)
     }
+}
+
+/// The captured layers, and those of the model where the capture says so.
+fn count(capture: &Capture) -> String {
+    let all = capture.metadata().num_layers.map(|all| format!(" of {all}"));
+    format!("{}{}", capture.layers().len(), all.unwrap_or_default())
 }
 
 fn heads(metadata: &Metadata) -> String {
