@@ -152,7 +152,8 @@ impl GroupTracker {
         &self.trackers
     }
 
-    /// Bytes that the saliencies and positions take: 16 per query head and cached token.
+    /// Bytes that the saliencies and positions take: 16 per query head and cached token. From one eviction to the next the
+    /// positions hold room to grow besides, 8 bytes per query head and cached token at most.
     pub fn bytes(&self) -> usize {
         let slot = std::mem::size_of::<f64>() + std::mem::size_of::<usize>();
         self.trackers.len() * self.positions().len() * slot
