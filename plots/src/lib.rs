@@ -5,6 +5,7 @@
 
 mod bars;
 mod canvas;
+mod dots;
 mod error;
 mod figure;
 mod heat;
@@ -13,6 +14,7 @@ mod map;
 mod scatter;
 
 pub use bars::{Bar, stacked_bars};
+pub use dots::{DotRow, dot_rows};
 pub use error::PlotError;
 pub use figure::Figure;
 pub use heat::{HeatPanel, heat_maps};
