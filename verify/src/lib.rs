@@ -10,6 +10,7 @@ pub mod golden;
 pub mod ledger;
 pub mod measure;
 pub mod output;
+mod page;
 pub mod report;
 pub mod scoring;
 pub mod simulation;

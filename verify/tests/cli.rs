@@ -145,6 +145,19 @@ fn bits_are_allocated_and_decoding_is_simulated_from_a_capture() {
     );
     let lives = std::fs::read_to_string(folder.path().join("simulation/lives.csv")).unwrap();
     assert_eq!(lives.lines().count(), 1 + 7 * toy::TOKENS);
+    for (page, figures, rows) in [
+        ("allocation/index.html", 1, "<td>0</td><td>0</td><td>"),
+        ("simulation/index.html", 2, "<td>joint-mean</td>"),
+    ] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert_eq!(text.matches("<svg").count(), figures, "{page}");
+        assert!(
+            text.contains(rows) && text.contains("toy") && !text.contains("src="),
+            "{page}"
+        );
+    }
+    assert!(allocated.trim_end().ends_with("allocation/index.html"));
+    assert!(simulated.trim_end().ends_with("simulation/index.html"));
     for figure in [
         "allocation/rate-distortion.png",
         "simulation/growth.png",

@@ -2,9 +2,10 @@
 //! model and in truth.
 
 mod figure;
+mod files;
 mod measure;
 mod tables;
 
-pub use figure::rate_distortion;
+pub use files::files;
 pub use measure::{AllocationError, Allocations, Method, Options, Place, Rate, Stored, run};
-pub use tables::{bits_table, rates_table, summary};
+pub use tables::summary;

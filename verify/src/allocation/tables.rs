@@ -69,10 +69,9 @@ pub fn rates_table(allocations: &Allocations) -> Result<Vec<u8>, csv::Error> {
     }))
 }
 
-/// One screen: the allocation of every KV head, and the methods beside each other at the same rate.
-pub fn summary(allocations: &Allocations) -> String {
-    let mut table = plain();
-    table.set_header([
+/// The allocation of every KV head, headings first.
+pub(super) fn stored(allocations: &Allocations) -> Vec<Vec<String>> {
+    let header = [
         "layer",
         "KV head",
         "bits per number",
@@ -81,16 +80,12 @@ pub fn summary(allocations: &Allocations) -> String {
         "key bits",
         "predicted error",
         "true error",
-    ]);
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
     for stored in &allocations.stored {
-        let kept: Vec<u8> = stored
-            .storage
-            .value_bits
-            .iter()
-            .copied()
-            .filter(|&bits| bits > 0)
-            .collect();
-        table.add_row([
+        let bits = stored.storage.value_bits.iter().copied();
+        let kept: Vec<u8> = bits.filter(|&bits| bits > 0).collect();
+        rows.push(vec![
             stored.rate.place.layer.to_string(),
             stored.rate.place.kv_head.to_string(),
             format!("{:.2}", stored.rate.bits),
@@ -101,16 +96,26 @@ pub fn summary(allocations: &Allocations) -> String {
             format!("{:.1e}", stored.rate.distortion),
         ]);
     }
+    rows
+}
+
+/// One screen: the allocation of every KV head, and the methods beside each other at the same rate.
+pub fn summary(allocations: &Allocations) -> String {
     format!(
-        "{table}\n\nErrors are over the squared norm of the output; the true one is found by running attention over the stored cache. Means \
+        "{}\n\nErrors are over the squared norm of the output; the true one is found by running attention over the stored cache. Means \
          of bits are over the kept tokens, and over the key channels.\n\n{}\n",
-        methods(allocations)
+        screen(stored(allocations)),
+        screen(methods(allocations))
     )
 }
 
-fn plain() -> Table {
+/// A table without lines, its headings first.
+fn screen(rows: Vec<Vec<String>>) -> Table {
+    let mut rows = rows.into_iter();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    table.set_header(rows.next().unwrap_or_default());
+    table.add_rows(rows);
     table
 }
 
@@ -122,17 +127,18 @@ fn mean(bits: &[u8]) -> String {
     format!("{:.1}", sum / bits.len() as f64)
 }
 
-/// True errors of the three methods at the rates of uniform bits: the others at the largest rate that is not above it.
-fn methods(allocations: &Allocations) -> Table {
-    let mut table = plain();
-    table.set_header([
+/// True errors of the three methods at the rates of uniform bits, headings first: the others at the largest rate that is not
+/// above it.
+pub(super) fn methods(allocations: &Allocations) -> Vec<Vec<String>> {
+    let header = [
         "bits per number",
         "uniform bits",
         "eviction only, at",
         "",
         "joint, at",
         "",
-    ]);
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
     let mut rates: Vec<f64> = of(allocations, Method::Uniform).map(|rate| rate.budget).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
@@ -147,9 +153,16 @@ fn methods(allocations: &Allocations) -> Table {
         let [evicted_at, evicted] = beside(Method::Eviction);
         let [joint_at, joint] = beside(Method::Joint);
         let uniform = geometric(allocations, Method::Uniform, rate);
-        table.add_row([format!("{rate:.2}"), uniform, evicted_at, evicted, joint_at, joint]);
+        rows.push(vec![
+            format!("{rate:.2}"),
+            uniform,
+            evicted_at,
+            evicted,
+            joint_at,
+            joint,
+        ]);
     }
-    table
+    rows
 }
 
 fn of(allocations: &Allocations, method: Method) -> impl Iterator<Item = &Rate> {

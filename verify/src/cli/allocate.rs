@@ -24,8 +24,8 @@ use crate::scoring::window;
 /// groups of 32, "2-bit quantisation" takes 3. Then attention is run again over the stored cache, and its true error is set
 /// beside the predicted one, for this budget and for all from 0 to 16 bits, and beside eviction alone and uniform bits.
 ///
-/// FOLDER/bits.csv holds the bits of every token and channel, FOLDER/rates.csv every method at every rate,
-/// FOLDER/rate-distortion.svg and .png the figure. All of a head's weights are held in memory: made for captures of a few thousand tokens.
+/// FOLDER/index.html is the page, which opens without a network, FOLDER/bits.csv holds the bits of every token and channel,
+/// FOLDER/rates.csv every method at every rate, FOLDER/rate-distortion.svg and .png the figure. All of a head's weights are held in memory: made for captures of a few thousand tokens.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -79,22 +79,10 @@ impl Arguments {
         let progress = progress::bar("{pos} of {len} KV heads");
         let allocations = allocation::run(&capture, &options, &progress)?;
         progress.finish_and_clear();
-        let mut files = vec![
-            ("bits.csv", allocation::bits_table(&allocations).map_err(Failure::ours)?),
-            (
-                "rates.csv",
-                allocation::rates_table(&allocations).map_err(Failure::ours)?,
-            ),
-        ];
-        let figure = allocation::rate_distortion(&allocations).map_err(Failure::ours)?;
-        files.push(("rate-distortion.svg", figure.svg().as_bytes().to_vec()));
-        files.push(("rate-distortion.png", figure.png().map_err(Failure::ours)?));
+        let files = allocation::files(&allocations, &capture.name(), self.bits)?;
         folder::write(&self.out, files)?;
-        let folder = self.out.display();
-        Ok(format!(
-            "{}\n{folder}/bits.csv, {folder}/rates.csv, {folder}/rate-distortion.png",
-            allocation::summary(&allocations)
-        ))
+        let page = self.out.join("index.html");
+        Ok(format!("{}\n{}", allocation::summary(&allocations), page.display()))
     }
 }
 

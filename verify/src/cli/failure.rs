@@ -28,11 +28,6 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// A failure of ours, in the error's words.
-    pub fn ours(error: impl fmt::Display) -> Self {
-        Self::Ours(error.to_string())
-    }
-
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Input(_) => 2,

@@ -18,7 +18,8 @@ use crate::simulation::{self, Options, SimulationError};
 /// server would; the query heads that share a KV head sum theirs. After every step the output is set beside that of the cache
 /// that forgot nothing. Errors of this kind can grow: a token that was evicted is gone for all later queries.
 ///
-/// FOLDER/steps.csv holds every step, FOLDER/lives.csv when each token died, FOLDER/growth.png and FOLDER/deaths.png the figures.
+/// FOLDER/index.html is the page, which opens without a network, FOLDER/steps.csv holds every step, FOLDER/lives.csv when each
+/// token died, FOLDER/growth.png and FOLDER/deaths.png the figures.
 /// All of a head's weights are held in memory: made for captures of a few thousand tokens.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -69,23 +70,10 @@ impl Arguments {
         let progress = progress::bar("{pos} of {len} KV heads");
         let simulated = simulation::run(&capture, &options, &progress)?;
         progress.finish_and_clear();
-        let mut files = vec![
-            ("steps.csv", simulation::steps_table(&simulated).map_err(Failure::ours)?),
-            ("lives.csv", simulation::lives_table(&simulated).map_err(Failure::ours)?),
-        ];
-        for (svg, png, figure) in [
-            ("growth.svg", "growth.png", simulation::growth(&simulated)),
-            ("deaths.svg", "deaths.png", simulation::deaths(&simulated)),
-        ] {
-            let figure = figure.map_err(Failure::ours)?;
-            files.push((svg, figure.svg().as_bytes().to_vec()));
-            files.push((png, figure.png().map_err(Failure::ours)?));
-        }
+        let files = simulation::files(&simulated, &capture.name())?;
         folder::write(&self.out, files)?;
-        let (summary, folder) = (simulation::summary(&simulated), self.out.display());
-        Ok(format!(
-            "{summary}\n{folder}/steps.csv, {folder}/lives.csv, {folder}/growth.png, {folder}/deaths.png"
-        ))
+        let page = self.out.join("index.html");
+        Ok(format!("{}\n{}", simulation::summary(&simulated), page.display()))
     }
 }
 

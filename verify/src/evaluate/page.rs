@@ -1,56 +1,30 @@
 //! The page of an evaluation: one file that opens without a network.
 
-use minijinja::Environment;
-use minijinja::value::Serde;
 use plots::Figure;
-use serde::Serialize;
 
 use super::report::Evaluated;
 use super::summary::{Contest, Line};
 use super::{Method, Plan, Task, When};
 use crate::agreement::Interval;
+use crate::page::{Page, Table};
 use crate::report::ReportError;
 
-#[derive(Serialize)]
-struct Page<'a> {
-    model: &'a str,
-    findings: Vec<String>,
-    figures: Vec<Drawn<'a>>,
-    tables: Vec<Table>,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct Drawn<'a> {
-    caption: &'a str,
-    svg: &'a str,
-}
-
-#[derive(Serialize)]
-struct Table {
-    title: String,
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
+/// What the page says before its findings.
+const INTRODUCTION: &str = "A prompt is read with the whole cache, a score then evicts, and the model goes on with what is left. Each number is a mean over \
+    documents with its 95 % bootstrap interval; contests are paired document by document, p by a sign-flip test, not corrected for their number. \
+    <em>Recall</em> asks for a code hidden in text at the end of the prompt; in <em>recall-unseen</em> the question comes after the eviction; \
+    <em>text</em> goes on with plain text. <code>X+score</code> is heuristic X with its weight replaced by the score.";
 
 pub(super) fn render(plan: &Plan, evaluated: &Evaluated, figures: &[(String, Figure)]) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
-    environment.add_template("page", include_str!("page.html"))?;
     let page = Page {
-        model: &plan.model,
+        title: format!("What evicting costs {}", plan.model),
+        introduction: INTRODUCTION,
         findings: findings(evaluated),
-        figures: figures
-            .iter()
-            .map(|(_, figure)| Drawn {
-                caption: figure.caption(),
-                svg: figure.svg(),
-            })
-            .collect(),
+        figures: figures.iter().map(|(_, figure)| figure).collect(),
         tables: tables(plan, evaluated),
-        version: env!("CARGO_PKG_VERSION"),
+        files: &["rows.csv", "summary.csv", "contests.csv", "heads.csv"],
     };
-    Ok(environment.get_template("page")?.render(Serde(&page))?)
+    Ok(page.render()?)
 }
 
 /// The outcome in sentences, whichever way it fell.
@@ -135,12 +109,14 @@ fn tables(plan: &Plan, evaluated: &Evaluated) -> Vec<Table> {
         .map(|line| (line.task, line.grouping, line.when))
         .collect();
     settings.dedup();
+    let budgets = plan.budgets.iter().map(|budget| format!("{budget} %"));
     let mut tables = Vec::new();
     for (task, grouping, when) in settings {
         let title = |what: &str| format!("{what}: {task}, {grouping}, eviction {}", when.name());
         let table = |what, number: fn(&Line) -> String| Table {
             title: title(what),
-            columns: plan.budgets.iter().map(|budget| format!("{budget} %")).collect(),
+            open: false,
+            columns: ["kept".to_owned()].into_iter().chain(budgets.clone()).collect(),
             rows: rows(plan, evaluated, (task, grouping, when), number),
         };
         if task == Task::Text {

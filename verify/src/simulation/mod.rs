@@ -3,11 +3,12 @@
 
 mod cache;
 mod figures;
+mod files;
 mod ranking;
 mod run;
 mod tables;
 
-pub use figures::{deaths, growth};
+pub use files::files;
 pub use ranking::Ranking;
 pub use run::{Life, Options, Simulation, SimulationError, Step, run};
-pub use tables::{lives_table, steps_table, summary};
+pub use tables::summary;

@@ -59,20 +59,28 @@ pub fn lives_table(simulation: &Simulation) -> Result<Vec<u8>, csv::Error> {
 
 /// One screen: the error of every ranking in each quarter of the decoding.
 pub fn summary(simulation: &Simulation) -> String {
-    let decoded = simulation.tokens - simulation.prefill;
+    let mut rows = quarters(simulation).into_iter();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let quarters = (0..4).map(|quarter| format!("steps {}-{}", quarter * decoded / 4, (quarter + 1) * decoded / 4));
-    table.set_header(["score".to_owned()].into_iter().chain(quarters));
-    for ranking in Ranking::ALL {
-        let means = (0..4).map(|quarter| mean(simulation, ranking, quarter));
-        table.add_row([ranking.name().to_owned()].into_iter().chain(means));
-    }
+    table.set_header(rows.next().unwrap_or_default());
+    table.add_rows(rows);
     format!(
         "{table}\n\nTrue error of the output against the full cache, over its squared norm, after a prefill of {} of {} tokens; geometric mean \
          over KV heads and steps.\n",
         simulation.prefill, simulation.tokens
     )
+}
+
+/// The error of every ranking in each quarter of the decoding, headings first.
+pub(super) fn quarters(simulation: &Simulation) -> Vec<Vec<String>> {
+    let decoded = simulation.tokens - simulation.prefill;
+    let quarters = (0..4).map(|quarter| format!("steps {}-{}", quarter * decoded / 4, (quarter + 1) * decoded / 4));
+    let mut rows: Vec<Vec<String>> = vec![["score".to_owned()].into_iter().chain(quarters).collect()];
+    for ranking in Ranking::ALL {
+        let means = (0..4).map(|quarter| mean(simulation, ranking, quarter));
+        rows.push([ranking.name().to_owned()].into_iter().chain(means).collect());
+    }
+    rows
 }
 
 fn mean(simulation: &Simulation, ranking: Ranking, quarter: usize) -> String {
