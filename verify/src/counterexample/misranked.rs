@@ -17,7 +17,8 @@ pub(super) struct Misranked {
     pub below: usize,
 }
 
-/// The first pair in clearly opposite orders, if there is one.
+/// The first pair in clearly opposite orders, if there is one; a token that the score protects, by an infinite saliency, is not
+/// ranked.
 pub(super) fn misranked(saliency: &Array1<f64>, errors: &Array1<f64>) -> Option<Misranked> {
     let tokens = 0..saliency.len();
     let mut pairs = tokens
@@ -25,7 +26,9 @@ pub(super) fn misranked(saliency: &Array1<f64>, errors: &Array1<f64>) -> Option<
         .flat_map(|above| tokens.clone().map(move |below| (above, below)));
     pairs
         .find(|&(above, below)| {
-            clearly_above(saliency[above], saliency[below]) && clearly_above(errors[below], errors[above])
+            saliency[above].is_finite()
+                && clearly_above(saliency[above], saliency[below])
+                && clearly_above(errors[below], errors[above])
         })
         .map(|(above, below)| Misranked { above, below })
 }
@@ -45,6 +48,7 @@ mod tests {
         assert_eq!(misranked(&array![9.0, 4.0, 1.0], &errors), None);
         let found = misranked(&array![9.0, 1.0, 4.0], &errors);
         assert_eq!(found, Some(Misranked { above: 2, below: 1 }));
+        assert_eq!(misranked(&array![1.0, 1.0, f64::INFINITY], &errors), None);
     }
 
     #[test]

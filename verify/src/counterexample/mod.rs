@@ -60,14 +60,17 @@ pub fn search(score: &str, truth: Perturbation, seed: u64) -> Result<Outcome, Un
     if !score_names().iter().any(|name| name == score) {
         return Err(UnknownScore(score.to_owned()));
     }
-    let wrong = |head: &Head| misranked(&saliency(score, head), &errors(truth, head));
+    let wrong = |head: &Head| {
+        let saliency = saliency(score, head)?;
+        Some((misranked(&saliency, &errors(truth, head))?, saliency))
+    };
     let tried = Cell::new(0);
     for (stream, size) in SIZES.into_iter().enumerate() {
-        if let Some((head, pair, problems)) = first(runner(seed, stream), size, &tried, wrong) {
+        if let Some((head, (pair, saliency), problems)) = first(runner(seed, stream), size, &tried, wrong) {
             return Ok(Outcome::Found(Box::new(Counterexample {
                 score: score.to_owned(),
                 truth,
-                saliency: saliency(score, &head),
+                saliency,
                 head,
                 pair,
                 problems,
@@ -115,13 +118,13 @@ fn runner(seed: u64, stream: usize) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// Of one of [`score_names`].
-fn saliency(score: &str, head: &Head) -> Array1<f64> {
-    field::saliency(score, head).unwrap_or_else(|| {
-        let place = ranking::names().iter().position(|name| name == score).unwrap_or(0);
-        let sums = Contributions::of(head).sums(QueryWindow::All);
-        sums.rankings().swap_remove(place)
-    })
+/// Of one of [`score_names`]; `None` where the head is too small for it.
+fn saliency(score: &str, head: &Head) -> Option<Array1<f64>> {
+    let Some(place) = ranking::names().iter().position(|name| name == score) else {
+        return field::saliency(score, head);
+    };
+    let sums = Contributions::of(head).sums(QueryWindow::All);
+    Some(sums.rankings().swap_remove(place))
 }
 
 fn errors(truth: Perturbation, head: &Head) -> Array1<f64> {

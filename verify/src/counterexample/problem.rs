@@ -23,8 +23,9 @@ const fn size(tokens: usize, queries: usize, head_dim: usize, value_dim: usize) 
     }
 }
 
-/// From the smallest on; 5 tokens and more let the pooled heuristics tell tokens apart.
-pub(super) const SIZES: [Size; 9] = [
+/// From the smallest on; 5 tokens and more let the pooled heuristics tell tokens apart, and one query a token is what some
+/// scores of the field need.
+pub(super) const SIZES: [Size; 10] = [
     size(2, 1, 1, 1),
     size(2, 1, 1, 2),
     size(2, 2, 1, 1),
@@ -34,6 +35,7 @@ pub(super) const SIZES: [Size; 9] = [
     size(5, 1, 1, 1),
     size(6, 1, 1, 2),
     size(8, 2, 2, 2),
+    size(4, 4, 2, 2),
 ];
 
 /// Problems of a size with scale 1 in which every query sees every token. Queries and keys lie in -2..=2, values in
