@@ -107,7 +107,7 @@ proptest! {
         for kept in [
             rounds::keep(&head, &trace, ALL, budget, Protection::default(), 2),
             exchange::rounds_and_exchange(&head, &trace, ALL, budget, Protection::default()),
-            beam::keep(&head, &trace, ALL, budget, 3),
+            beam::keep(&head, &trace, ALL, &[budget], 3).swap_remove(0),
         ] {
             prop_assert_eq!(kept.len(), budget);
             prop_assert!(error(&head, &best) <= error(&head, &kept) + 2.0 * squared_change(&head, 1.0));

@@ -2,18 +2,15 @@
 
 use ndarray::{Array1, s};
 use ndarray_linalg::error::LinalgError;
-use obcache_scores::{Budget, SelectionError, evicted, greedy, phi, select, set};
-use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow};
+use obcache_scores::{SelectionError, phi};
+use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow, gram};
 use reference_attention::oracle;
 use thiserror::Error;
 
-use super::compensation::{self, Chosen};
-use super::protection::{PROTECTIONS, protection as protected};
 use super::ranking::{Contributions, Sums, names};
 use super::rows::{Agreement, Compensated, HeadId, Interaction, Regret, Spectrum, TokenRow};
 use super::split::{Split, attended, past};
-use super::subsets::{self, SUBSETS};
-use super::{BUDGETS, Options, interaction, spectrum};
+use super::{BUDGETS, Options, interaction, regret, spectrum, subsets};
 use crate::agreement::{kendall, log_pearson, overlap, spearman};
 
 /// Windows of the scores, with the names they have in the tables.
@@ -25,9 +22,6 @@ pub const WINDOWS: [(&str, QueryWindow); 3] = [
 
 /// Visible (weight, logit) pairs taken from each head for the map of phi.
 const PHI_POINTS: usize = 60;
-
-/// The rankings whose sets are also measured with the Surgeon's update: the paper's best, and the strongest yardstick.
-const COMPENSATED: [&str; 2] = ["value", "greedy"];
 
 /// Why one head cannot be measured.
 #[derive(Debug, Error)]
@@ -61,7 +55,7 @@ pub(super) fn measure(id: &HeadId, head: Head, options: &Options) -> Result<Head
         agreements: Vec::new(),
         regrets: Vec::new(),
         compensated: Vec::new(),
-        spectra: spectrum::rows(id, &whole)?,
+        spectra: Vec::new(),
         interactions: Vec::new(),
         tokens: token_rows(id, &whole, &contributions.sums(QueryWindow::All)),
         phi_points: phi_points(&whole.0, &whole.1),
@@ -114,8 +108,14 @@ impl HeadMeasurement {
                     self.agreements.push(agreement(id, row, ranking, errors)?);
                 }
             }
-            let rankings = with_greedy(split, window, &rankings);
-            let (regrets, compensated) = regrets(id, split, (window_name, window), &rankings)?;
+            let gram = gram::gram(&split.scored.0, &split.scored.1, window);
+            let mut rankings: Vec<_> = names().into_iter().zip(rankings).collect();
+            rankings.extend(subsets::orders(split, window, &gram));
+            // One query spans value_dim directions at most.
+            if split.judged_window.is_none() && window != QueryWindow::Last(1) {
+                self.spectra.push(spectrum::row(id, window_name, &gram)?);
+            }
+            let (regrets, compensated) = regret::rows(id, split, (window_name, window), &rankings)?;
             if split.judged_window.is_none() && window == QueryWindow::All {
                 self.interactions
                     .extend(interaction::row(id, split.judged, &rankings, &regrets)?);
@@ -152,83 +152,6 @@ fn agreement(
         overlap_20: overlap_at(BUDGETS[2])?,
         overlap_50: overlap_at(BUDGETS[3])?,
     })
-}
-
-/// Every ranking of the split, and greedy exact removal as one: a token's place in the order of eviction.
-fn with_greedy(split: &Split, window: QueryWindow, rankings: &[Array1<f64>]) -> Vec<(String, Array1<f64>)> {
-    let order = greedy::order(&split.scored.0, &split.scored.1, window);
-    let mut places = Array1::zeros(order.len());
-    for (place, &token) in order.iter().enumerate() {
-        places[token] = place as f64;
-    }
-    let mut named: Vec<_> = names().into_iter().zip(rankings.iter().cloned()).collect();
-    named.push(("greedy".to_owned(), places));
-    named
-}
-
-/// Exact errors of the sets that every ranking would evict, with and without protected tokens; the sets of
-/// [`COMPENSATED`] also with the Surgeon's update.
-fn regrets(
-    id: &HeadId,
-    split: &Split,
-    window: (&str, QueryWindow),
-    rankings: &[(String, Array1<f64>)],
-) -> Result<(Vec<Regret>, Vec<Compensated>), HeadError> {
-    let judged_window = split.judged_window.unwrap_or(window.1);
-    let (head, trace) = &split.judged;
-    let size = oracle::error(&trace.output, judged_window);
-    let tokens = split.scored.0.kv_len();
-    let (mut rows, mut compensated) = (Vec::new(), Vec::new());
-    for budget in BUDGETS {
-        let kept = Budget::Fraction(budget).tokens(tokens)?;
-        let mut errors = Vec::new();
-        for protection in PROTECTIONS {
-            for (score, ranking) in rankings {
-                let kept = select(ranking, Budget::Tokens(kept), protected(protection, kept))?;
-                let evicted = evicted(tokens, &kept);
-                errors.push((
-                    score.as_str(),
-                    protection,
-                    set::removal_error(head, trace, &evicted, judged_window),
-                ));
-                if COMPENSATED.contains(&score.as_str()) && window.0 != "last-1" {
-                    let chosen = Chosen {
-                        score,
-                        protection,
-                        budget,
-                        evicted: &evicted,
-                    };
-                    compensated.push(compensation::row(id, split, window, &chosen)?);
-                }
-            }
-            let chosen = subsets::kept(split, window.1, kept, protected(protection, kept));
-            for (name, kept) in SUBSETS.into_iter().zip(chosen) {
-                let error = set::removal_error(head, trace, &evicted(tokens, &kept), judged_window);
-                errors.push((name, protection, error));
-            }
-        }
-        let unprotected = |name: &str| {
-            let found = errors
-                .iter()
-                .find(|(score, protection, _)| *score == name && *protection == PROTECTIONS[0]);
-            found.map_or(0.0, |(.., error)| *error)
-        };
-        let (by_oracle, by_greedy) = (unprotected("removal"), unprotected("greedy"));
-        rows.extend(errors.iter().map(|&(score, protection, error)| Regret {
-            capture: id.capture.clone(),
-            layer: id.layer,
-            head: id.head,
-            window: window.0.to_owned(),
-            queries: split.queries.to_owned(),
-            score: score.to_owned(),
-            protection: protection.to_owned(),
-            budget,
-            relative_error: if size > 0.0 { error / size } else { 0.0 },
-            over_oracle: (by_oracle > 0.0).then(|| error / by_oracle),
-            over_greedy: (by_greedy > 0.0).then(|| error / by_greedy),
-        }));
-    }
-    Ok((rows, compensated))
 }
 
 fn token_rows(id: &HeadId, (head, trace): &(Head, AttentionTrace), sums: &Sums) -> Vec<TokenRow> {

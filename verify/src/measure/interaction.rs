@@ -7,7 +7,7 @@ use obd_core::{AttentionTrace, Head, QueryWindow};
 use super::head::HeadError;
 use super::protection::PROTECTIONS;
 use super::rows::{HeadId, Interaction, Regret};
-use super::subsets::SUBSETS;
+use super::subsets::{SUBSETS, YARDSTICKS};
 
 /// Queries whose pairs of tokens are looked at for the cone: the last so many.
 const CONE_QUERIES: usize = 32;
@@ -58,12 +58,12 @@ pub(super) fn row(
     }))
 }
 
-/// Error of the single-token ranking's set over the least of greedy removal and the set selections.
+/// Error of the single-token ranking's set over the least of all set selections.
 fn over_best(regrets: &[Regret]) -> Option<f64> {
     let here = |row: &&Regret| row.budget == BUDGET && row.protection == PROTECTIONS[0];
     let rows = || regrets.iter().filter(here);
     let alone = rows().find(|row| row.score == "removal")?.relative_error;
-    let known = |row: &&Regret| row.score == "greedy" || SUBSETS.contains(&row.score.as_str());
+    let known = |row: &&Regret| SUBSETS.iter().chain(&YARDSTICKS).any(|name| row.score == *name);
     let least = rows()
         .filter(known)
         .map(|row| row.relative_error)

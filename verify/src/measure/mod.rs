@@ -1,5 +1,6 @@
 //! From captures to numbers: every score beside every truth, on every head.
 
+pub(crate) mod allocation;
 mod compensation;
 mod field;
 mod gauge;
@@ -8,6 +9,7 @@ mod interaction;
 pub(crate) mod projection;
 mod protection;
 pub(crate) mod ranking;
+mod regret;
 mod rows;
 mod run;
 mod spectrum;
@@ -19,8 +21,8 @@ pub use head::WINDOWS;
 pub use protection::PROTECTIONS;
 pub(crate) use protection::protection;
 pub use rows::{
-    Agreement, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary,
-    TokenRow,
+    Agreement, AllocationRegret, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret,
+    Spectrum, Summary, TokenRow,
 };
 pub use run::{GaugeExample, MeasureError, Measurements, Options, run};
 

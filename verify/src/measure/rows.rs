@@ -64,7 +64,8 @@ pub struct Regret {
     pub window: String,
     /// Queries that the error sums over: `in-window`, those of the score, or `future`.
     pub queries: String,
-    /// Score, or `greedy` for greedy exact removal, `rounds` for removal in rounds, `exchange` for these with exchange.
+    /// Score, or a selection of a set: `greedy` exact removal, `rounds`, `exchange`, `gram`, `cholesky`, over at most 32 queries also
+    /// `addition`, and of heads of at most 384 tokens `beam`, which protects nothing.
     pub score: String,
     /// `none`, or `sinks-and-recent`: 4 sinks and, of the rest of the budget, the most recent half are kept whatever the score
     /// says.
@@ -160,7 +161,7 @@ pub struct Interaction {
     pub head: usize,
     /// Fraction of the tokens kept.
     pub budget: f64,
-    /// Error of the set over the least error known at this budget: by greedy removal, rounds or exchange.
+    /// Error of the set over the least error known at this budget, by any set selection.
     pub over_best: Option<f64>,
     /// Error of the set over the sum of its tokens' errors: above 1 they add up to more, below 1 they cancel.
     pub over_sum: Option<f64>,
@@ -197,18 +198,38 @@ pub struct FieldRegret {
     pub absent: Option<String>,
 }
 
+/// What sharing a budget among KV heads costs on future queries, in one layer or in the whole model.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct AllocationRegret {
+    /// Name of the capture.
+    pub capture: String,
+    /// Layer of the model; empty for all layers together.
+    pub layer: Option<usize>,
+    /// How the budget is shared: `uniform`, `ada-kv`, `optimal in layer`, and over all layers also `pyramid-kv` and
+    /// `optimal in model`.
+    pub allocation: String,
+    /// Score that chooses the tokens, over the last 32 queries seen, summed over the query heads of a KV head.
+    pub score: String,
+    /// Fraction of the tokens that a KV head keeps on average, none protected.
+    pub budget: f64,
+    /// Exact error of the evicted sets over the squared norm of the layer's output; of the model the mean over its layers.
+    pub relative_error: f64,
+    /// Error over that of the uniform allocation with the same score; empty where that is 0.
+    pub over_uniform: Option<f64>,
+}
+
 /// One statistic over all heads.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// `spearman`, `kendall`, `log_pearson`, `overlap_05` to `overlap_50`, `effective_rank`, `projected_spearman`
-    /// (arithmetic means), or `over_oracle`, `over_greedy`, `field_over_oracle`, `relative_error`, `compensation`,
-    /// `projected_ratio`, `over_best`, `over_sum`, `renormalisation` (geometric means), and `submodularity`, `opposed` (arithmetic ones).
+    /// (arithmetic means), or `over_oracle`, `over_greedy`, `field_over_oracle`, `layer_over_uniform`, `model_over_uniform`, `relative_error`,
+    /// `compensation`, `projected_ratio`, `over_best`, `over_sum`, `renormalisation` (geometric means), and `submodularity`, `opposed` (arithmetic ones).
     pub statistic: String,
     /// Query window of the score.
     pub window: String,
     /// `in-window` or `future`.
     pub queries: String,
-    /// Score; behind W_O with its reduction, as in `value, sum`.
+    /// Score; behind W_O with its reduction, as in `value, sum`; with its allocation, as in `value, ada-kv`.
     pub score: String,
     /// Truth; `removal` for regret and compensation, `removal behind W_O` for the projection.
     pub truth: String,
@@ -222,7 +243,7 @@ pub struct Summary {
     pub low: f64,
     /// 97.5 % bootstrap quantile.
     pub high: f64,
-    /// Heads that the mean is taken over.
+    /// Heads that the mean is taken over; KV heads, layers or captures where the statistic is theirs.
     pub heads: usize,
 }
 

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::rows::{
-    Agreement, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret, Spectrum, Summary,
-    TokenRow,
+    Agreement, AllocationRegret, Compensated, FieldRegret, GaugeShift, HeadId, Interaction, Projection, Regret,
+    Spectrum, Summary, TokenRow,
 };
 use super::summary::Cells;
-use super::{field, gauge, head, projection};
+use super::{allocation, field, gauge, head, projection};
 use crate::agreement::bootstrap;
 
 /// What can be chosen about a measurement.
@@ -38,6 +38,8 @@ pub struct Measurements {
     pub projections: Vec<Projection>,
     /// Per KV head, every score of the field on future queries.
     pub field: Vec<FieldRegret>,
+    /// Per layer and per capture: every allocation of a budget among KV heads on future queries.
+    pub allocations: Vec<AllocationRegret>,
     /// Means over the heads.
     pub summaries: Vec<Summary>,
     /// Per token, window `all`.
@@ -83,6 +85,14 @@ pub enum MeasureError {
         /// Why not.
         source: SelectionError,
     },
+    /// A saliency cannot be ranked across heads.
+    #[error("capture {capture}, allocation across heads: {source}")]
+    Allocation {
+        /// Name of the capture.
+        capture: String,
+        /// Why not.
+        source: SelectionError,
+    },
     /// One head cannot be measured.
     #[error("capture {capture}, layer {layer}, head {head}: {reason}")]
     Head {
@@ -100,8 +110,8 @@ pub enum MeasureError {
     Problem(#[from] obd_core::ProblemError),
 }
 
-/// Measures every head of `captures`; `progress` advances once a head, once a KV head behind W_O, and once a layer for
-/// the field.
+/// Measures every head of `captures`; `progress` advances once a head, once a KV head behind W_O, once a layer for
+/// the field, and once a capture for allocations.
 ///
 /// # Errors
 /// [`MeasureError`] where a head is no problem or overflows to NaN.
@@ -109,7 +119,7 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
     let places: Vec<(HeadId, &Capture, usize)> = captures.iter().flat_map(places).collect();
     let groups: Vec<(&Capture, usize, usize)> = captures.iter().flat_map(projection::places).collect();
     let layers: Vec<(&Capture, usize)> = captures.iter().flat_map(layers).collect();
-    progress.set_length((places.len() + groups.len() + layers.len()) as u64);
+    progress.set_length((places.len() + groups.len() + layers.len() + captures.len()) as u64);
     let measured = places
         .par_iter()
         .map(|(id, capture, position)| {
@@ -141,6 +151,14 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
             Ok(rows)
         })
         .collect::<Result<Vec<_>, MeasureError>>()?;
+    let allocations = captures
+        .par_iter()
+        .map(|capture| {
+            let rows = allocation::rows(capture, options.future_from)?;
+            progress.inc(1);
+            Ok(rows)
+        })
+        .collect::<Result<Vec<_>, MeasureError>>()?;
     let (heads, shifts): (Vec<_>, Vec<_>) = measured.into_iter().unzip();
     let mut all = Measurements {
         agreements: Vec::new(),
@@ -150,6 +168,7 @@ pub fn run(captures: &[Capture], options: &Options, progress: &ProgressBar) -> R
         interactions: Vec::new(),
         projections: projections.concat(),
         field: fields.concat(),
+        allocations: allocations.concat(),
         summaries: Vec::new(),
         tokens: Vec::new(),
         phi_points: Vec::new(),
@@ -180,6 +199,7 @@ fn means(all: &Measurements) -> Vec<Summary> {
     cells.interactions(&all.interactions);
     cells.projections(&all.projections);
     cells.field(&all.field);
+    cells.allocations(&all.allocations);
     cells.means()
 }
 

@@ -1,27 +1,23 @@
 //! How many directions the tokens' first-order perturbations span: the spectrum of the Gram matrix (claim C4).
 
+use ndarray::Array2;
 use ndarray_linalg::error::LinalgError;
-use obd_core::{AttentionTrace, Head, QueryWindow, gram, spectrum};
+use obd_core::spectrum;
 
-use super::head::WINDOWS;
 use super::rows::{HeadId, Spectrum};
 
-/// One row a window; the last window is left out: one query spans value_dim directions at most.
-pub(super) fn rows(id: &HeadId, (head, trace): &(Head, AttentionTrace)) -> Result<Vec<Spectrum>, LinalgError> {
-    let row = |&(name, window): &(&str, QueryWindow)| {
-        let gram = gram::gram(head, trace, window);
-        let eigenvalues = spectrum::eigenvalues(&gram)?;
-        Ok(Spectrum {
-            capture: id.capture.clone(),
-            layer: id.layer,
-            head: id.head,
-            window: name.to_owned(),
-            tokens: head.kv_len(),
-            effective_rank: spectrum::effective_rank(&eigenvalues),
-            diagonal_share: share(gram.diag().sum(), gram.iter().map(|g| g.abs()).sum()),
-        })
-    };
-    WINDOWS[..2].iter().map(row).collect()
+/// The row of a Gram matrix, shape (tokens, tokens), over the queries of a window.
+pub(super) fn row(id: &HeadId, window: &str, gram: &Array2<f64>) -> Result<Spectrum, LinalgError> {
+    let eigenvalues = spectrum::eigenvalues(gram)?;
+    Ok(Spectrum {
+        capture: id.capture.clone(),
+        layer: id.layer,
+        head: id.head,
+        window: window.to_owned(),
+        tokens: gram.nrows(),
+        effective_rank: spectrum::effective_rank(&eigenvalues),
+        diagonal_share: share(gram.diag().sum(), gram.iter().map(|g| g.abs()).sum()),
+    })
 }
 
 /// What single-token saliencies see of G: the diagonal over all magnitudes; 1 where G is diagonal.

@@ -1,13 +1,28 @@
-//! Selections that choose a set and not a ranking, measured beside every ranking.
+//! Selections that choose a set, measured beside every ranking of single tokens.
 
-use obcache_scores::Protection;
-use obcache_scores::subset::{exchange, rounds};
+use ndarray::{Array1, Array2};
+use obcache_scores::subset::{addition, beam, cholesky, exchange, gram, rounds};
+use obcache_scores::{Protection, greedy};
 use obd_core::QueryWindow;
 
+use super::BUDGETS;
 use super::split::Split;
 
-/// Names of the set selections, in the order of the report.
+/// Set selections that are quick enough to serve, in the order of the report.
 pub(crate) const SUBSETS: [&str; 2] = ["rounds", "exchange"];
+
+/// Set selections that are there to compare with, each an order of the tokens but [`BEAM`].
+pub(crate) const YARDSTICKS: [&str; 5] = ["greedy", "gram", "cholesky", "addition", BEAM];
+
+/// The yardstick that follows several sets.
+pub(crate) const BEAM: &str = "beam";
+
+/// Sets that the beam follows, and the most tokens of a head that it is measured on: one eviction scores all that is left.
+pub(crate) const BEAM_WIDTH: usize = 2;
+pub(crate) const BEAM_TOKENS: usize = 384;
+
+/// The most queries of a window over which greedy addition and the beam are measured.
+const FEW: usize = 32;
 
 /// The tokens of the split's past that each of [`SUBSETS`] keeps, ascending.
 pub(super) fn kept(split: &Split, window: QueryWindow, budget: usize, protection: Protection) -> [Vec<usize>; 2] {
@@ -15,4 +30,108 @@ pub(super) fn kept(split: &Split, window: QueryWindow, budget: usize, protection
     let in_rounds = rounds::keep(head, trace, window, budget, protection, rounds::ROUNDS);
     let exchanged = exchange::improve(head, trace, window, in_rounds.clone(), protection, exchange::EXCHANGES);
     [in_rounds, exchanged]
+}
+
+/// The orders among [`YARDSTICKS`] as rankings, `gram` being the matrix of the split's past over the window; greedy addition
+/// only over few queries.
+pub(super) fn orders(split: &Split, window: QueryWindow, gram: &Array2<f64>) -> Vec<(String, Array1<f64>)> {
+    let (head, trace) = split.scored;
+    let tokens = head.kv_len();
+    let kept_first = |mut order: Vec<usize>| {
+        order.reverse();
+        order
+    };
+    let mut orders = vec![
+        ("greedy", greedy::order(head, trace, window)),
+        ("gram", gram::order(gram, tokens)),
+        ("cholesky", kept_first(cholesky::order(gram, most(tokens)))),
+    ];
+    if few(window) {
+        let order = addition::order(head, trace, window, most(tokens));
+        orders.push(("addition", kept_first(order)));
+    }
+    let ranked = orders
+        .into_iter()
+        .map(|(name, order)| (name.to_owned(), ranking(&order, tokens)));
+    ranked.collect()
+}
+
+/// What the beam keeps at each budget without protection, over few queries of a head that is not too long for it.
+pub(super) fn beam(split: &Split, window: QueryWindow, budgets: &[usize]) -> Option<Vec<Vec<usize>>> {
+    let (head, trace) = split.scored;
+    let quick = few(window) && head.kv_len() <= BEAM_TOKENS;
+    quick.then(|| beam::keep(head, trace, window, budgets, BEAM_WIDTH))
+}
+
+fn few(window: QueryWindow) -> bool {
+    matches!(window, QueryWindow::Last(queries) if queries <= FEW)
+}
+
+/// The largest of [`BUDGETS`] in tokens, rounded up.
+fn most(tokens: usize) -> usize {
+    let largest = BUDGETS.into_iter().fold(0.0, f64::max);
+    (largest * tokens as f64).ceil() as usize
+}
+
+/// The last of an order of eviction is worth most; what is not in it goes before all that is.
+fn ranking(order: &[usize], tokens: usize) -> Array1<f64> {
+    let mut ranking = Array1::from_elem(tokens, -1.0);
+    for (place, &token) in order.iter().enumerate() {
+        ranking[token] = place as f64;
+    }
+    ranking
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+    use obcache_scores::{Budget, evicted, select, set, subset};
+    use obd_core::Head;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::split::attended;
+
+    #[test]
+    fn an_order_of_eviction_is_a_ranking() {
+        assert_eq!(ranking(&[2, 0], 4), array![1.0, -1.0, 0.0, -1.0]);
+        assert_eq!((most(48), most(5)), (24, 3));
+    }
+
+    #[test]
+    fn every_order_selects_the_set_that_it_kept() {
+        let mut random = ChaCha8Rng::seed_from_u64(36);
+        let mut rows = |channels| Array2::from_shape_simple_fn((20, channels), || random.random_range(-2.0..2.0));
+        let problem = attended(Head::new(rows(3), rows(3), rows(2)).unwrap());
+        let split = Split {
+            queries: "in-window",
+            scored: &problem,
+            judged: &problem,
+            judged_window: None,
+        };
+        let window = QueryWindow::Last(FEW);
+        let (head, trace) = &problem;
+        let matrix = obd_core::gram::gram(head, trace, window);
+        let orders = orders(&split, window, &matrix);
+        let names: Vec<&str> = orders.iter().map(|order| order.0.as_str()).collect();
+        assert_eq!(names, YARDSTICKS[..4]);
+        let gone = |order: Vec<usize>| evicted(20, &order);
+        let expected = [
+            gone(greedy::order(head, trace, window)[..13].to_vec()),
+            gone(gram::order(&matrix, 13)),
+            cholesky::order(&matrix, 7),
+            addition::order(head, trace, window, 7),
+        ];
+        for ((name, ranking), mut expected) in orders.into_iter().zip(expected) {
+            expected.sort_unstable();
+            let kept = select(&ranking, Budget::Tokens(7), Protection::default()).unwrap();
+            assert_eq!(kept, expected, "{name}");
+        }
+        assert_eq!(super::orders(&split, QueryWindow::All, &matrix).len(), 3);
+        assert_eq!(beam(&split, QueryWindow::All, &[7]), None);
+        let sets = beam(&split, window, &[7]).unwrap();
+        assert_eq!(sets, subset::beam::keep(head, trace, window, &[7], BEAM_WIDTH));
+        assert!(set::removal_error(head, trace, &evicted(20, &sets[0]), window) > 0.0);
+    }
 }

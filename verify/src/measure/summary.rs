@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::{Agreement, Compensated, FieldRegret, Interaction, Projection, Regret, Spectrum, Summary};
-use super::{BUDGETS, PROTECTIONS};
+use super::rows::{
+    Agreement, AllocationRegret, Compensated, FieldRegret, Interaction, Projection, Regret, Spectrum, Summary,
+};
+use super::{BUDGETS, PROTECTIONS, allocation};
 use crate::agreement::bootstrap;
 
 /// What a mean belongs to; its order is that of the table.
@@ -19,10 +21,12 @@ struct Key {
 }
 
 /// The statistics whose mean is geometric.
-const RATIOS: [&str; 9] = [
+const RATIOS: [&str; 11] = [
     "over_oracle",
     "over_greedy",
     "field_over_oracle",
+    "layer_over_uniform",
+    "model_over_uniform",
     "relative_error",
     "compensation",
     "projected_ratio",
@@ -141,6 +145,20 @@ impl Cells {
         }
     }
 
+    /// What allocations cost, over the uniform one: layer by layer, and capture by capture.
+    pub fn allocations(&mut self, rows: &[AllocationRegret]) {
+        for row in rows {
+            let statistic = match row.layer {
+                Some(_) => "layer_over_uniform",
+                None => "model_over_uniform",
+            };
+            let score = format!("{}, {}", row.score, row.allocation);
+            let queries = (allocation::WINDOW_NAME, "future");
+            let selection = selection(PROTECTIONS[0], row.budget);
+            self.add(key(statistic, queries, &score, "removal", selection), row.over_uniform);
+        }
+    }
+
     /// One row a mean.
     pub fn means(self) -> Vec<Summary> {
         let rows = self.0.into_iter();
@@ -193,6 +211,29 @@ fn row(key: Key, values: &[f64]) -> Option<Summary> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_and_models_are_averaged_apart() {
+        let regret = |layer, ratio: f64| AllocationRegret {
+            capture: "a".to_owned(),
+            layer,
+            allocation: "ada-kv".to_owned(),
+            score: "value".to_owned(),
+            budget: 0.2,
+            relative_error: 1.0,
+            over_uniform: Some(ratio),
+        };
+        let mut cells = Cells::default();
+        cells.allocations(&[regret(Some(0), 0.5), regret(Some(3), 2.0), regret(None, 0.25)]);
+        let rows = cells.means();
+        let of = |row: &Summary| (row.statistic.clone(), row.score.clone(), row.heads);
+        let expected = [("layer_over_uniform", 2), ("model_over_uniform", 1)];
+        assert_eq!(
+            rows.iter().map(of).collect::<Vec<_>>(),
+            expected.map(|(name, heads)| (name.to_owned(), "value, ada-kv".to_owned(), heads))
+        );
+        assert!((rows[0].mean - 1.0).abs() < 1e-15 && (rows[1].mean - 0.25).abs() < 1e-15);
+    }
 
     #[test]
     fn ratios_are_averaged_geometrically_and_protections_kept_apart() {

@@ -4,7 +4,7 @@
 use obd_core::Perturbation;
 
 use super::lookup::{Wanted, interval, show};
-use crate::measure::subsets::SUBSETS;
+use crate::measure::subsets::{SUBSETS, YARDSTICKS};
 use crate::measure::{Measurements, PROTECTIONS, Summary, WINDOWS};
 
 /// Rank correlations below this do not count as tracking: less than half of the order's variance is shared.
@@ -108,7 +108,7 @@ fn to_use(measurements: &Measurements) -> Option<String> {
         .flat_map(|(window, _)| PROTECTIONS.map(|protection| (window, protection)));
     let rows: Vec<&Summary> = choices
         .flat_map(|(window, protection)| Wanted::relative_error(window, "future", protection, BUDGET).all(measurements))
-        .filter(|row| row.score != "greedy")
+        .filter(|row| !YARDSTICKS.contains(&row.score.as_str()))
         .collect();
     let best = rows.iter().min_by(|a, b| a.mean.total_cmp(&b.mean))?;
     let beside = |row: &&&Summary| row.window == best.window && row.protection == best.protection;
@@ -144,8 +144,8 @@ fn protection(measurements: &Measurements) -> Option<String> {
         let rows = Wanted::regret("all", "future", protection, BUDGET).all(measurements);
         let named = rows
             .into_iter()
-            .filter(|row| !["greedy", "streaming-llm"].contains(&row.score.as_str()))
-            .filter(|row| !SUBSETS.contains(&row.score.as_str()));
+            .filter(|row| row.score != "streaming-llm")
+            .filter(|row| !SUBSETS.iter().chain(&YARDSTICKS).any(|name| row.score == *name));
         let means: Vec<f64> = named.map(|row| row.mean).collect();
         let ends = (
             means.iter().copied().fold(f64::INFINITY, f64::min),

@@ -9,6 +9,7 @@ use plots::{
     map_with_points, scatter_panels,
 };
 
+use super::field;
 use super::lookup::Wanted;
 use crate::measure::{Agreement, BUDGETS, Measurements, PROTECTIONS, TokenRow};
 
@@ -23,6 +24,7 @@ pub(super) fn draw(measurements: &Measurements) -> Result<Vec<(&'static str, Fig
         ("rank-agreement", rank_agreement(measurements)),
         ("regret", regret(measurements, "future")),
         ("regret-in-window", regret(measurements, "in-window")),
+        ("field", field::figure(measurements)),
         ("phi", phi_map(measurements)),
         ("positions", positions(measurements)),
         ("compensation", compensation(measurements)),

@@ -1,8 +1,9 @@
 //! What was found, in plain words made from the numbers; no sentence is written that the numbers do not carry.
 
 use super::lookup::{Wanted, interval, show};
+use crate::measure::allocation::{Allocation, SCORES};
 use crate::measure::projection::PER_HEAD;
-use crate::measure::subsets::SUBSETS;
+use crate::measure::subsets::{BEAM, BEAM_TOKENS, BEAM_WIDTH, SUBSETS, YARDSTICKS};
 use crate::measure::{BUDGETS, Interaction, Measurements, PROTECTIONS, Summary};
 
 /// The scores of the paper.
@@ -24,11 +25,13 @@ pub(super) fn findings(measurements: &Measurements) -> Vec<String> {
     }
     findings.extend(sets(measurements));
     findings.extend(subsets(measurements));
+    findings.extend(yardsticks(measurements));
     findings.extend(interaction(measurements));
     findings.extend(gauge(measurements));
     findings.extend(spectrum(measurements));
     findings.extend(compensation(measurements));
     findings.extend(projection(measurements));
+    findings.extend(allocation(measurements));
     findings
 }
 
@@ -120,6 +123,32 @@ fn subsets(measurements: &Measurements) -> Vec<String> {
         })
     };
     ["in-window", "future"].into_iter().filter_map(sentence).collect()
+}
+
+/// How the dearer and the first-order set selections compare with greedy removal.
+fn yardsticks(measurements: &Measurements) -> Option<String> {
+    let at = |queries: &str| {
+        let wanted = Wanted::over_greedy("last-32", queries, PROTECTIONS[0], 0.2);
+        let named = YARDSTICKS.into_iter().filter(|name| *name != "greedy");
+        let words = named.filter_map(|name| {
+            let row = wanted.of(measurements, name)?;
+            let heads = if name == BEAM {
+                format!(" ({} heads)", row.heads)
+            } else {
+                String::new()
+            };
+            Some(format!("{}{heads}", show(row)))
+        });
+        words.collect::<Vec<String>>().join(", ")
+    };
+    let (own, future) = (at("in-window"), at("future"));
+    (!own.is_empty() && !future.is_empty()).then(|| {
+        format!(
+            "Other selections of a set (score window last-32, 20 % kept, nothing protected) have these times greedy exact removal's error on \
+             in-window queries: {own}; on future ones: {future}. gram is greedy removal to first order, cholesky spans the tokens' perturbations, \
+             addition starts from nothing kept, beam removes following {BEAM_WIDTH} sets, on heads of at most {BEAM_TOKENS} tokens."
+        )
+    })
 }
 
 /// How single errors add up, and the condition under which ranking by them would do.
@@ -241,6 +270,33 @@ fn projection(measurements: &Measurements) -> Option<String> {
         ratio.heads,
         interval(apart),
         scores.join("; ")
+    ))
+}
+
+/// What sharing a budget among heads and layers is worth.
+fn allocation(measurements: &Measurements) -> Option<String> {
+    let found = |statistic: &'static str, allocations: &[Allocation]| -> Option<String> {
+        let words = allocations.iter().map(|allocation| {
+            let of = |score| {
+                let name = format!("{score}, {}", allocation.name());
+                let row = Wanted::allocation(statistic, 0.2).of(measurements, &name)?;
+                Some(format!("{score} {}", interval(row)))
+            };
+            let scores = SCORES.into_iter().map(of).collect::<Option<Vec<String>>>()?;
+            Some(format!("{} {}", allocation.name(), scores.join(", ")))
+        });
+        Some(words.collect::<Option<Vec<String>>>()?.join("; "))
+    };
+    let layers = found("layer_over_uniform", &[Allocation::AdaKv, Allocation::OptimalInLayer])?;
+    let model = found(
+        "model_over_uniform",
+        &[Allocation::PyramidKv, Allocation::OptimalInModel],
+    )?;
+    let captures = Wanted::allocation("model_over_uniform", 0.2).all(measurements);
+    Some(format!(
+        "Sharing a budget unevenly (20 % kept, nothing protected, score window last-32, future queries) leaves, of the error that the same score has \
+         with the uniform budget, within a layer: {layers}. Over the whole model ({} captures): {model}.",
+        captures.first()?.heads
     ))
 }
 
@@ -374,6 +430,52 @@ mod tests {
                 assert!(sentence.contains(expected), "{sentence}");
             }
         }
+    }
+
+    #[test]
+    fn allocations_are_told_apart_by_what_they_share() {
+        let mut rows = Vec::new();
+        let mut mean = 0.5;
+        for (statistic, names) in [
+            ("layer_over_uniform", ["ada-kv", "optimal in layer"]),
+            ("model_over_uniform", ["pyramid-kv", "optimal in model"]),
+        ] {
+            for name in names {
+                for score in ["weight", "value", "removal"] {
+                    mean += 0.1;
+                    let named = format!("{score}, {name}");
+                    rows.push(row(Wanted::allocation(statistic, 0.2), &named, mean));
+                    rows.push(row(Wanted::allocation(statistic, 0.1), &named, 9.0));
+                }
+            }
+        }
+        let text = allocation(&measured(rows.clone())).unwrap();
+        for part in [
+            "within a layer: ada-kv weight 0.60 [0.50, 0.70], value 0.70 [",
+            "; optimal in layer weight 0.90 [",
+            "Over the whole model (9 captures): pyramid-kv weight 1.20 [",
+            "; optimal in model weight 1.50 [1.40, 1.60], value 1.60 [1.50, 1.70], removal 1.70 [1.60, 1.80].",
+        ] {
+            assert!(text.contains(part), "{part} not in {text}");
+        }
+        rows.remove(0);
+        assert_eq!(allocation(&measured(rows)), None);
+    }
+
+    #[test]
+    fn the_beam_says_over_how_many_heads_it_was_measured() {
+        let wanted = |queries| Wanted::over_greedy("last-32", queries, "none", 0.2);
+        let rows = vec![
+            row(wanted("in-window"), "beam", 0.9),
+            row(wanted("in-window"), "gram", 1.5),
+            row(wanted("future"), "gram", 1.2),
+            row(wanted("future"), "greedy", 1.0),
+        ];
+        let text = yardsticks(&measured(rows)).unwrap();
+        assert!(
+            text.contains("in-window queries: gram 1.50 [1.40, 1.60], beam 0.90 [0.80, 1.00] (9 heads); on future ones: gram 1.20 [1.10, 1.30]. "),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Means by what they are means of.
 
-use crate::measure::{Measurements, Summary};
+use crate::measure::{Measurements, PROTECTIONS, Summary, allocation};
 
 /// Which mean is wanted.
 #[derive(Clone, Copy)]
@@ -49,6 +49,14 @@ impl<'a> Wanted<'a> {
         Self {
             statistic: "field_over_oracle",
             ..Self::regret("own", "future", "none", budget)
+        }
+    }
+
+    /// Error over that of the uniform budget with the same score, `layer_over_uniform` or `model_over_uniform`.
+    pub fn allocation(statistic: &'a str, budget: f64) -> Self {
+        Self {
+            statistic,
+            ..Self::regret(allocation::WINDOW_NAME, "future", PROTECTIONS[0], budget)
         }
     }
 
@@ -140,6 +148,7 @@ pub(super) mod tests {
             interactions: Vec::new(),
             projections: Vec::new(),
             field: Vec::new(),
+            allocations: Vec::new(),
             summaries,
             tokens: Vec::new(),
             phi_points: Vec::new(),

@@ -1,6 +1,7 @@
 //! The report: a page, its figures and all numbers, rendered in memory and written when all of it stands.
 
 mod answer;
+mod field;
 mod figures;
 mod findings;
 mod lookup;

@@ -9,8 +9,11 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::answer::answer;
+use super::field::cheapest_first;
 use super::findings::findings;
 use super::lookup::{Wanted, interval};
+use crate::measure::allocation::{Allocation, SCORES};
+use crate::measure::subsets::{BEAM, BEAM_TOKENS};
 use crate::measure::{BUDGETS, FIELD_BUDGETS, Measurements, PROTECTIONS, Summary};
 
 /// All that the template shows.
@@ -111,6 +114,7 @@ fn tables(measurements: &Measurements) -> Vec<Table> {
     }
     tables.extend(["in-window", "future"].map(|queries| compensation_table(measurements, queries)));
     tables.push(projection_table(measurements));
+    tables.push(allocation_table(measurements));
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
@@ -118,18 +122,7 @@ fn tables(measurements: &Measurements) -> Vec<Table> {
 /// Every score of the field, the cheapest eviction first, then those that the captures lack something for.
 fn field_table(measurements: &Measurements) -> Table {
     let budgets = FIELD_BUDGETS;
-    let mut names: Vec<String> = Vec::new();
-    for row in measurements.field.iter().filter(|row| row.absent.is_none()) {
-        if !names.contains(&row.score) {
-            names.push(row.score.clone());
-        }
-    }
-    let mean = |name: &str| {
-        Wanted::field(BUDGETS[2])
-            .of(measurements, name)
-            .map_or(f64::INFINITY, |row| row.mean)
-    };
-    names.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let mut names = cheapest_first(measurements);
     let mut table = table(
         "The field, cheapest first at 20 % kept: error of a KV head on future queries over that of removal, all; no protection but a score's own".to_owned(),
         budgets.iter().map(|budget| format!("{:.0} % kept", 100.0 * budget)).collect(),
@@ -162,12 +155,21 @@ fn agreement_table(measurements: &Measurements, window: &str, queries: &str) -> 
 fn regret_table(measurements: &Measurements, (window, queries): (&str, &str), protection: &str) -> Table {
     table(
         format!(
-            "Eviction error over the unprotected single-token oracle's: {queries} queries, score window {window}, protection {protection}"
+            "Eviction error over the unprotected single-token oracle's: {queries} queries, score window {window}, protection {protection}{}",
+            beam_heads(measurements, (window, queries), protection)
         ),
         budgets(),
         &scores(measurements),
         |score, column| Wanted::regret(window, queries, protection, BUDGETS[column]).of(measurements, score),
     )
+}
+
+/// The beam is too slow for long heads: what its row is a mean over.
+fn beam_heads(measurements: &Measurements, (window, queries): (&str, &str), protection: &str) -> String {
+    let row = Wanted::regret(window, queries, protection, BUDGETS[0]).of(measurements, BEAM);
+    row.map_or(String::new(), |row| {
+        format!(" (beam: {} heads of at most {BEAM_TOKENS} tokens)", row.heads)
+    })
 }
 
 fn compensation_table(measurements: &Measurements, queries: &str) -> Table {
@@ -221,6 +223,32 @@ fn projection_table(measurements: &Measurements) -> Table {
     )
 }
 
+/// Rows are scores with an allocation, columns the field's budgets of a layer, then of the model.
+fn allocation_table(measurements: &Measurements) -> Table {
+    let wholes = [("layer_over_uniform", "a layer"), ("model_over_uniform", "the model")];
+    let columns: Vec<(&str, &str, f64)> = wholes
+        .into_iter()
+        .flat_map(|(statistic, whole)| FIELD_BUDGETS.map(|budget| (statistic, whole, budget)))
+        .collect();
+    let shared = Allocation::ALL
+        .into_iter()
+        .filter(|&other| other != Allocation::Uniform);
+    let names: Vec<String> = shared
+        .flat_map(|allocation| SCORES.map(|score| format!("{score}, {}", allocation.name())))
+        .collect();
+    table(
+        "Budgets across heads and layers: error on future queries over that of the uniform budget with the same score (window last-32, nothing \
+         protected), means over layers and over captures"
+            .to_owned(),
+        columns.iter().map(|(_, whole, budget)| format!("{whole}, {:.0} % kept", 100.0 * budget)).collect(),
+        &names,
+        |name, column| {
+            let (statistic, _, budget) = columns[column];
+            Wanted::allocation(statistic, budget).of(measurements, name)
+        },
+    )
+}
+
 fn budgets() -> Vec<String> {
     BUDGETS.map(|budget| format!("{:.0} % kept", 100.0 * budget)).into()
 }
@@ -250,10 +278,9 @@ fn table<'a>(
 fn scores(measurements: &Measurements) -> Vec<String> {
     let mut scores: Vec<String> = Vec::new();
     for row in &measurements.regrets {
-        if scores.contains(&row.score) {
-            break;
+        if !scores.contains(&row.score) {
+            scores.push(row.score.clone());
         }
-        scores.push(row.score.clone());
     }
     scores
 }

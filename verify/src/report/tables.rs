@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::ReportError;
 use crate::measure::{
-    Agreement, Compensated, FieldRegret, GaugeShift, Interaction, Measurements, Projection, Regret, Spectrum, Summary,
+    Agreement, AllocationRegret, Compensated, FieldRegret, GaugeShift, Interaction, Measurements, Projection, Regret,
+    Spectrum, Summary,
 };
 use crate::output::{csv_of, finish_csv};
 
@@ -32,6 +33,8 @@ struct Document<'a> {
     projections: &'a [Projection],
     /// Every score of the field on future queries, per KV head.
     field: &'a [FieldRegret],
+    /// Every allocation of a budget on future queries, per layer and per capture.
+    allocations: &'a [AllocationRegret],
     /// Rankings before and after a shift of all keys.
     gauge: &'a [GaugeShift],
     /// Largest disagreement between closed form and brute force, over the size of the output.
@@ -49,6 +52,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         interactions: &measurements.interactions,
         projections: &measurements.projections,
         field: &measurements.field,
+        allocations: &measurements.allocations,
         gauge: &measurements.gauge,
         oracle_gap: measurements.oracle_gap,
     };
@@ -60,6 +64,7 @@ pub(super) fn files(measurements: &Measurements) -> Result<Vec<(PathBuf, Vec<u8>
         ("interaction.csv".into(), csv_of(&measurements.interactions)?),
         ("projection.csv".into(), csv_of(&measurements.projections)?),
         ("field.csv".into(), csv_of(&measurements.field)?),
+        ("allocation.csv".into(), csv_of(&measurements.allocations)?),
         ("summary.csv".into(), csv_of(&measurements.summaries)?),
         ("tokens.csv".into(), tokens(measurements)?),
         ("report.json".into(), serde_json::to_vec(&document)?),
