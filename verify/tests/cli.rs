@@ -115,7 +115,18 @@ fn the_folder_captures_is_the_default() {
     )
     .unwrap();
     obcache().current_dir(folder.path()).arg("report").assert().success();
-    assert!(folder.path().join("report/index.html").is_file());
+    let page = std::fs::read_to_string(folder.path().join("report/index.html")).unwrap();
+    for part in [
+        r#"<figure id="field">"#,
+        "<td>addition</td>",
+        "protection none (beam: 2 heads of at most 384 tokens)",
+        "<td>removal, optimal in model</td>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let allocations = std::fs::read_to_string(folder.path().join("report/allocation.csv")).unwrap();
+    // 3 scores at 2 budgets: 3 allocations of the one layer and 5 of the model.
+    assert_eq!(allocations.lines().count(), 1 + 3 * 2 * (3 + 5));
 }
 
 #[test]

@@ -270,7 +270,7 @@ mod tests {
         };
         [
             layer([array![9.0, 8.0, 7.0, 0.0], array![6.0, 1.0, 0.0, 0.0]], 1.0),
-            layer([array![90.0, 80.0, 0.0, 0.0], array![0.0, 0.0, 0.0, 0.0]], 100.0),
+            layer([array![90.0, 80.0, 50.0, 40.0], array![0.0, 0.0, 0.0, 0.0]], 100.0),
         ]
     }
 
@@ -280,12 +280,12 @@ mod tests {
         assert_eq!(tokens(Allocation::Uniform, 0), [[2, 2], [2, 2]]);
         // By the value score the second head takes all but the safeguard, 0.2 of 2 and so 1.
         assert_eq!(tokens(Allocation::AdaKv, 1), [[1, 3], [1, 3]]);
-        assert_eq!(tokens(Allocation::AdaKv, EXACT), [[3, 1], [2, 2]]);
-        assert_eq!(tokens(Allocation::OptimalInLayer, 0), [[3, 1], [2, 2]]);
+        assert_eq!(tokens(Allocation::AdaKv, EXACT), [[3, 1], [3, 1]]);
+        assert_eq!(tokens(Allocation::OptimalInLayer, 0), [[3, 1], [4, 0]]);
         // Least 2/20, most 4 - 1/10.
         assert_eq!(tokens(Allocation::PyramidKv, 0), [[4, 4], [0, 0]]);
-        // 9, 8, 7, 6, 1 over 1, then 0.9 and 0.8; the last place goes to a 0, of equals to the last head.
-        assert_eq!(tokens(Allocation::OptimalInModel, 0), [[3, 2], [2, 1]]);
+        // 9, 8, 7, 6, 1 over 1, then 90, 80, 50 over 100.
+        assert_eq!(tokens(Allocation::OptimalInModel, 0), [[3, 2], [3, 0]]);
     }
 
     #[test]
