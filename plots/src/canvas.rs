@@ -49,8 +49,9 @@ pub(crate) fn figure(
     figure_with_legend(title, caption, &[], grid, size, draw)
 }
 
-/// Height of the title, of a row of the legend, and width of one of its entries.
+/// Height of the title, width of its widest letters, height of a row of the legend, and width of one of its entries.
 const TITLE: u32 = 36;
+const LETTER: u32 = 11;
 const LEGEND_ROW: u32 = 24;
 const LEGEND_ENTRY: u32 = 131;
 
@@ -67,7 +68,7 @@ pub(crate) fn figure_with_legend(
         .map_err(|_| PlotError::Drawing("the bundled font does not load".to_owned()))?;
     let columns = columns.min(panels).max(1);
     let rows = panels.div_ceil(columns);
-    let width = size.0 * columns as u32;
+    let width = (size.0 * columns as u32).max(LETTER * title.chars().count() as u32);
     let per_row = ((width - 20) / LEGEND_ENTRY).max(1);
     let legend_height = LEGEND_ROW * (legend.len() as u32).div_ceil(per_row);
     let page = (width, size.1 * rows as u32 + TITLE + legend_height);
@@ -148,6 +149,12 @@ pub(crate) fn power(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_as_wide_as_its_title() {
+        let of = |title: &str| figure(title, "", (1, 1), (100, 100), |_, _| Ok(())).unwrap();
+        assert!(of("x").svg().contains("width=\"100\"") && of(&"x".repeat(20)).svg().contains("width=\"220\""));
+    }
 
     #[test]
     fn ranges_cover_what_is_finite() {

@@ -1,5 +1,9 @@
 //! Heat maps whose cells also print their value.
 
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -50,12 +54,9 @@ fn draw(area: &Area, panel: &HeatPanel, (row_axis, column_axis): (&str, &str)) -
         .caption(&panel.title, (FONT, 14))
         .x_label_area_size(36)
         .y_label_area_size(50)
-        .build_cartesian_2d((0..columns - 1).into_segmented(), (0..rows - 1).into_segmented())
+        .build_cartesian_2d(Cells(columns), Cells(rows))
         .map_err(drawing)?;
-    let label = |labels: &[String], place: &SegmentValue<usize>| match place {
-        SegmentValue::CenterOf(place) => labels.get(*place).cloned().unwrap_or_default(),
-        _ => String::new(),
-    };
+    let label = |labels: &[String], centre: &f64| labels.get(*centre as usize).cloned().unwrap_or_default();
     let from_top: Vec<String> = panel.rows.iter().rev().cloned().collect();
     chart
         .configure_mesh()
@@ -70,31 +71,49 @@ fn draw(area: &Area, panel: &HeatPanel, (row_axis, column_axis): (&str, &str)) -
         .draw()
         .map_err(drawing)?;
     for (row, values) in panel.values.iter().enumerate().take(rows) {
-        let y = rows - 1 - row;
-        for (x, value) in values.iter().enumerate().take(columns) {
+        let y = (rows - 1 - row) as f64;
+        for (column, value) in values.iter().enumerate().take(columns) {
             let Some(value) = value.filter(|value| value.is_finite()) else {
                 continue;
             };
-            let corners = [
-                (SegmentValue::Exact(x), SegmentValue::Exact(y)),
-                (SegmentValue::Exact(x + 1), SegmentValue::Exact(y + 1)),
-            ];
+            let x = column as f64;
+            let corners = [(x, y), (x + 1.0, y + 1.0)];
             let colour = shade(colorous::PURPLE_ORANGE, 0.5 - value / 2.0);
             chart
                 .draw_series([Rectangle::new(corners, colour.filled())])
                 .map_err(drawing)?;
-            let ink = if value.abs() > 0.7 { WHITE } else { BLACK };
+            let ink = if value.abs() > 0.5 { WHITE } else { BLACK };
             let style = (FONT, 11)
                 .into_text_style(area)
                 .color(&ink)
                 .pos(Pos::new(HPos::Center, VPos::Center));
-            let centre = (SegmentValue::CenterOf(x), SegmentValue::CenterOf(y));
+            let centre = (x + 0.5, y + 0.5);
             chart
                 .draw_series([Text::new(format!("{value:.2}"), centre, style)])
                 .map_err(drawing)?;
         }
     }
     Ok(())
+}
+
+/// An axis of so many cells of width 1, labelled at their centres; plotters' own axis of segments misplaces a single one.
+struct Cells(usize);
+
+impl Ranged for Cells {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.range()).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        (0..self.0).map(|cell| cell as f64 + 0.5).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        0.0..self.0 as f64
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +135,37 @@ mod tests {
             heat_maps("Heat", "", ("", ""), &[]),
             Err(PlotError::Empty("Heat".to_owned()))
         );
+    }
+    #[test]
+    fn a_single_column_stands_above_its_label() {
+        let panel = HeatPanel {
+            title: "a score".to_owned(),
+            rows: vec!["a".to_owned(), "b".to_owned()],
+            columns: vec!["only".to_owned()],
+            values: vec![vec![Some(0.25)], vec![Some(0.5)]],
+        };
+        let figure = heat_maps("Heat", "", ("layer", "head"), &[panel.clone(), panel]).unwrap();
+        let places = |text: &str| -> Vec<f64> {
+            let before = figure.svg().split(text).collect::<Vec<_>>();
+            let tags = before[..before.len() - 1]
+                .iter()
+                .map(|part| part.rsplit("<text").next().unwrap());
+            tags.map(|tag| {
+                tag.split("x=\"")
+                    .nth(1)
+                    .unwrap()
+                    .split('"')
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap()
+            })
+            .collect()
+        };
+        let (labels, cells) = (places("only"), places("0.25"));
+        assert_eq!((labels.len(), cells.len()), (2, 2));
+        for (label, cell) in labels.iter().zip(cells) {
+            assert!((label - cell).abs() <= 1.0, "{label} {cell}");
+        }
     }
 }
