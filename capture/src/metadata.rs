@@ -36,9 +36,9 @@ pub struct Metadata {
     pub head_dim: usize,
     /// Channels of values.
     pub value_dim: usize,
-    /// What was done to queries and keys: `applied`, they carry their position encoding.
+    /// What the writer says of the position encoding: `"applied"` in captures of ours; nothing reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope: Option<String>,
+    pub rope: Option<serde_json::Value>,
     /// Base of the rotary encoding that queries and keys carry, halves paired as in LLaMA; `None` where there is none or it is
     /// another kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]

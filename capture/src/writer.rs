@@ -120,8 +120,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.safetensors");
         assert_eq!(
-            (metadata.num_layers, metadata.rope.as_deref()),
-            (Some(4), Some("applied"))
+            (metadata.num_layers, &metadata.rope),
+            (Some(4), &Some("applied".into()))
         );
         // A third is no number of 8 or 11 bits; the others are.
         for (name, third) in [

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use crate::canvas::{Area, FONT, category, drawing, figure};
+use crate::canvas::{Area, FONT, category, drawing, figure_with_legend};
 use crate::{Figure, PlotError};
 
 /// One bar: a name and the sizes of its parts.
@@ -30,20 +30,19 @@ pub fn stacked_bars(
     if longest <= 0.0 {
         return Err(PlotError::Empty(title.to_owned()));
     }
-    let height = 130 + 44 * bars.len() as u32;
-    figure(title, caption, (1, 1), (820, height), |_, area| {
-        draw(area, longest, x_label, parts, bars)
+    let height = 84 + 38 * bars.len() as u32;
+    figure_with_legend(title, caption, parts, (1, 1), (820, height), |_, area| {
+        draw(area, longest, x_label, bars)
     })
 }
 
-fn draw(area: &Area, longest: f64, x_label: &str, parts: &[&str], bars: &[Bar]) -> Result<(), PlotError> {
+fn draw(area: &Area, longest: f64, x_label: &str, bars: &[Bar]) -> Result<(), PlotError> {
     let rows = bars.len() as f64;
     let mut chart = ChartBuilder::on(area)
         .margin(10)
         .x_label_area_size(42)
         .y_label_area_size(190)
-        // A row more at the top, for the legend.
-        .build_cartesian_2d(0.0..longest * 1.02, -rows..1.1)
+        .build_cartesian_2d(0.0..longest * 1.02, -rows..0.0)
         .map_err(drawing)?;
     chart
         .configure_mesh()
@@ -55,18 +54,15 @@ fn draw(area: &Area, longest: f64, x_label: &str, parts: &[&str], bars: &[Bar]) 
         .x_desc(x_label)
         .draw()
         .map_err(drawing)?;
-    for (place, part) in parts.iter().enumerate() {
-        let colour = category(place);
-        let boxes = bars.iter().enumerate().map(|(row, bar)| {
-            let start: f64 = bar.parts[..place].iter().sum();
-            let top = -(row as f64) - 0.15;
-            Rectangle::new([(start, top), (start + bar.parts[place], top - 0.7)], colour.filled())
-        });
-        chart
-            .draw_series(boxes)
-            .map_err(drawing)?
-            .label(*part)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
+    for (row, bar) in bars.iter().enumerate() {
+        let (mut start, top) = (0.0, -(row as f64) - 0.15);
+        for (place, part) in bar.parts.iter().enumerate() {
+            let corners = [(start, top), (start + part, top - 0.7)];
+            chart
+                .draw_series([Rectangle::new(corners, category(place).filled())])
+                .map_err(drawing)?;
+            start += part;
+        }
     }
     for (row, bar) in bars.iter().enumerate() {
         let (x, y) = chart.backend_coord(&(0.0, -(row as f64) - 0.5));
@@ -79,13 +75,7 @@ fn draw(area: &Area, longest: f64, x_label: &str, parts: &[&str], bars: &[Bar]) 
         area.draw_text(&bar.name, &style, (x - left - 8, y - top))
             .map_err(drawing)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .label_font((FONT, 12))
-        .draw()
-        .map_err(drawing)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn metadata(checkpoint: &Checkpoint, sliding_window: Option<usize>, text: String
         num_kv_heads: config.groups.num_kv_heads(),
         head_dim: config.head_dim,
         value_dim: config.head_dim,
-        rope: Some("applied".to_owned()),
+        rope: Some("applied".into()),
         rope_theta: matches!(config.rope, Rope::Default).then_some(config.rope_theta),
         text: Some(text),
     }
