@@ -27,8 +27,9 @@ pub const HEIGHT: usize = 128;
 /// Queries are padded to a multiple of this, so that a low strip meets the same products as a high one.
 const ROWS: usize = 8;
 
-/// Bytes of logits that a strip keeps, about, where no height is asked for: more are slower than the products of a lower strip.
-const STRIP: usize = 32 << 20;
+/// Bytes of logits that a strip keeps where no height is asked for: more are slower than the products of a lower strip. It is what
+/// 128 queries need of 65,536 tokens in 32 bits.
+const STRIP: usize = 34 << 20;
 
 /// What a block yields.
 #[derive(Default)]
@@ -362,7 +363,9 @@ fn columns<T: Element>(end: usize, tile: usize) -> usize {
 pub(super) fn height<T: Element>(problem: &Problem<T>) -> usize {
     let query = widest(problem) * T::STRIDE * size_of::<T>();
     let fitting = STRIP.checked_div(query).unwrap_or(HEIGHT);
-    (fitting / ROWS * ROWS).clamp(ROWS, HEIGHT)
+    let most = (fitting / ROWS * ROWS).clamp(ROWS, HEIGHT);
+    // A block in even parts: products of a last strip of few queries are slow.
+    BLOCK.div_ceil(BLOCK.div_ceil(most)).next_multiple_of(ROWS)
 }
 
 /// Tiles that the widest block of a problem's queries sees.
@@ -419,8 +422,9 @@ mod tests {
             let (query, key) = (Array3::<f32>::zeros((1, tokens, 1)), Array2::<f32>::zeros((tokens, 1)));
             height(&Problem::new(query.view(), key.view(), key.view()).unwrap())
         };
-        // 32 MiB over 1600 bytes a tile: 20971 queries and tiles.
-        assert_eq!([1, 384 * 163, 384 * 164, 384 * 200].map(height), [128, 128, 120, 104]);
-        assert_eq!(height(384 * 2700), 8);
+        // 34 MiB over 1600 bytes a tile: 22282 queries and tiles. 120 rows, of 175, would be 3 strips, and 80, of 254, 4.
+        let tiles = [1, 171, 174, 175, 186, 253, 254, 342, 2785, 10_000];
+        let heights = [128, 128, 128, 88, 88, 88, 64, 64, 8, 8];
+        assert_eq!(tiles.map(|tiles| height(384 * tiles)), heights);
     }
 }

@@ -32,7 +32,7 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine on all cores with the widest instructions, and strips of [`HEIGHT`] queries, or of as many as 32 MiB of logits
+    /// An engine on all cores with the widest instructions, and strips of [`HEIGHT`] queries, or of as many as 34 MiB of logits
     /// hold where that is less.
     pub fn new() -> Self {
         Self {
