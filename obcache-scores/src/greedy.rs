@@ -7,9 +7,10 @@
 //! The inner products of p and d with the values are carried along, so one eviction costs O(query_len · kv_len) and not
 //! value_dim times that. No guarantee of the best set is known (claim C13); it is the strongest affordable yardstick.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
+use crate::centred::{Centred, inner};
 use crate::survivors::{Survivors, odds_from_inputs};
 
 /// A row is rebuilt from its softmax inputs when the weight left since the last time falls below this: what is carried
@@ -48,21 +49,14 @@ fn least(errors: &[f64]) -> usize {
     least
 }
 
-/// The inner product in a fixed order: a BLAS would sum in an order that depends on its threads.
-fn inner(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 /// The rows of the window over the tokens that are kept.
 struct State<'a> {
     head: &'a Head,
     trace: &'a AttentionTrace,
     kept: Vec<usize>,
     rows: Vec<Row>,
-    mean: Array1<f64>,
-    /// Values less their mean, shape (kv_len, value_dim): p - v does not move (claim C14), the products cancel less.
-    centred: Array2<f64>,
-    /// Their inner products, shape (kv_len, kv_len).
+    centred: Centred,
+    /// Inner products of the centred values, shape (kv_len, kv_len).
     products: Array2<f64>,
 }
 
@@ -85,19 +79,13 @@ struct Row {
 
 impl<'a> State<'a> {
     fn new(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow) -> Self {
-        let mean = head
-            .value()
-            .mean_axis(Axis(0))
-            .unwrap_or_else(|| Array1::zeros(head.value_dim()));
-        let centred = head.value() - &mean;
-        let square = (head.kv_len(), head.kv_len());
+        let centred = Centred::new(head);
         let mut state = Self {
             kept: (0..head.kv_len()).collect(),
             rows: Vec::new(),
-            products: Array2::from_shape_fn(square, |(j, l)| inner(centred.row(j), centred.row(l))),
+            products: centred.products(),
             head,
             trace,
-            mean,
             centred,
         };
         state.rows = window.queries(head.query_len()).map(|i| state.build(i)).collect();
@@ -121,12 +109,12 @@ impl<'a> State<'a> {
         let survivors = Survivors::new(head, self.trace, i, |j| kept.binary_search(&j).is_ok());
         let output = Array1::from(survivors.output);
         let change = &output - &self.trace.output.row(i);
-        let output = output - &self.mean;
+        let output = output - &self.centred.mean;
         Row {
             query: i,
             left: 1.0,
-            output_products: self.centred.map_axis(Axis(1), |value| inner(value, output.view())),
-            change_products: self.centred.map_axis(Axis(1), |value| inner(value, change.view())),
+            output_products: self.centred.products_with(output.view()),
+            change_products: self.centred.products_with(change.view()),
             weights,
             output,
             change,
@@ -185,12 +173,12 @@ impl<'a> State<'a> {
 
 impl Row {
     /// Renormalises without `token`: p moves by b / (1 - b) (p - v), and d with it.
-    fn evict(&mut self, token: usize, centred: &Array2<f64>, products: &Array2<f64>) {
+    fn evict(&mut self, token: usize, centred: &Centred, products: &Array2<f64>) {
         let rest = 1.0 - self.weights[token];
         let odds = self.weights[token] / rest;
         self.weights[token] = 0.0;
         self.weights /= rest;
-        let step = (&self.output - &centred.row(token)) * odds;
+        let step = (&self.output - &centred.values.row(token)) * odds;
         let step_products = (&self.output_products - &products.row(token)) * odds;
         self.output += &step;
         self.change += &step;

@@ -10,6 +10,7 @@
 
 mod accumulate;
 pub mod allocation;
+mod centred;
 mod error;
 pub mod exact;
 pub mod field;

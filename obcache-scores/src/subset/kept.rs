@@ -9,6 +9,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
+use crate::centred::{Centred, inner};
 use crate::survivors::{Survivors, UNDERFLOW, odds_from_inputs};
 
 /// A token that leaves less of its row's weight than this is judged by what survives it: the quick form multiplies rounding by
@@ -30,18 +31,14 @@ pub(super) struct Kept<'a> {
     output: Array2<f64>,
     /// d, shape (queries, value_dim).
     change: Array2<f64>,
-    /// Values less their mean, shape (kv_len, value_dim): differences do not move (claim C14), products cancel less.
-    centred: Array2<f64>,
+    centred: Centred,
 }
 
 impl<'a> Kept<'a> {
     /// Attention over `tokens`, ascending.
     pub fn new(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow, tokens: Vec<usize>) -> Self {
         let queries: Vec<usize> = window.queries(head.query_len()).collect();
-        let mean = head
-            .value()
-            .mean_axis(Axis(0))
-            .unwrap_or_else(|| Array1::zeros(head.value_dim()));
+        let centred = Centred::new(head);
         let mut weights = trace.weights.select(Axis(0), &queries).select(Axis(1), &tokens);
         let mut weight = Array1::zeros(queries.len());
         for ((mut row, weight), &i) in weights.rows_mut().into_iter().zip(&mut weight).zip(&queries) {
@@ -56,8 +53,8 @@ impl<'a> Kept<'a> {
         let output = weights.dot(&head.value().select(Axis(0), &tokens));
         Self {
             change: &output - &trace.output.select(Axis(0), &queries),
-            output: output - &mean,
-            centred: head.value() - &mean,
+            output: output - &centred.mean,
+            centred,
             head,
             trace,
             queries,
@@ -79,7 +76,7 @@ impl<'a> Kept<'a> {
 
     /// Exact error of the kept set without each of its tokens, in the order of `tokens`.
     pub fn errors_without(&self) -> Array1<f64> {
-        let values = self.centred.select(Axis(0), &self.tokens);
+        let values = self.centred.values.select(Axis(0), &self.tokens);
         let output_products = self.output.dot(&values.t());
         let change_products = self.change.dot(&values.t());
         let value_squares = squares(&values);
@@ -113,23 +110,20 @@ impl<'a> Kept<'a> {
     ///
     /// Where all weights that a query has left underflow, digits are lost.
     pub fn errors_with(&self, tokens: &[usize]) -> Array1<f64> {
-        let values = self.centred.select(Axis(0), tokens);
+        let values = self.centred.values.select(Axis(0), tokens);
         let output_products = self.output.dot(&values.t());
         let change_products = self.change.dot(&values.t());
         let value_squares = squares(&values);
         let mut errors = Array1::zeros(tokens.len());
         for (row, &i) in self.queries.iter().enumerate() {
-            let (change, output) = (self.change.row(row), self.output.row(row));
-            let (change_square, change_output, output_square) =
-                (inner(change, change), inner(change, output), inner(output, output));
+            let gains = Gains::new(self.weight[row], self.output.row(row), self.change.row(row));
             for (slot, &j) in tokens.iter().enumerate() {
-                let weight = self.trace.weights[[i, j]];
-                let all = self.weight[row] + weight;
-                // Nothing kept and the token hidden: the query still sees nothing.
-                let share = if all > 0.0 { weight / all } else { 0.0 };
-                let gap_square = output_square - 2.0 * output_products[[row, slot]] + value_squares[slot];
-                errors[slot] += change_square - 2.0 * share * (change_output - change_products[[row, slot]])
-                    + share * share * gap_square;
+                let products = [
+                    output_products[[row, slot]],
+                    change_products[[row, slot]],
+                    value_squares[slot],
+                ];
+                errors[slot] += gains.error_with(self.trace.weights[[i, j]], products);
             }
         }
         errors
@@ -143,6 +137,40 @@ impl<'a> Kept<'a> {
         let change = Array1::from(survivors.output) - self.trace.output.row(i);
         inner(change.view(), change.view())
     }
+}
+
+/// What one query gains by a token more: `‖d + s (v - p)‖²`, s the token's share of what is then kept.
+pub(super) struct Gains {
+    /// w.
+    weight: f64,
+    change_square: f64,
+    change_output: f64,
+    output_square: f64,
+}
+
+impl Gains {
+    /// Of a query whose kept tokens and sink hold `weight` of all, from p less the mean value and d.
+    pub fn new(weight: f64, output: ArrayView1<f64>, change: ArrayView1<f64>) -> Self {
+        Self {
+            weight,
+            change_square: inner(change, change),
+            change_output: inner(change, output),
+            output_square: inner(output, output),
+        }
+    }
+
+    /// Error with a token of that weight, given p·v, d·v and v·v, p and v less the mean value.
+    pub fn error_with(&self, weight: f64, [output_product, change_product, value_square]: [f64; 3]) -> f64 {
+        let share = share(self.weight, weight);
+        let gap_square = self.output_square - 2.0 * output_product + value_square;
+        self.change_square - 2.0 * share * (self.change_output - change_product) + share * share * gap_square
+    }
+}
+
+/// What a token of weight `new` is of all that is kept, itself included; 0 where nothing was kept and it is hidden.
+pub(super) fn share(kept: f64, new: f64) -> f64 {
+    let all = kept + new;
+    if all > 0.0 { new / all } else { 0.0 }
 }
 
 /// Weights of query `i` over `tokens` from its softmax inputs, shape (tokens): hidden tokens have none.
@@ -169,11 +197,6 @@ fn renormalised(head: &Head, trace: &AttentionTrace, i: usize, tokens: &[usize])
 
 fn squares(values: &Array2<f64>) -> Array1<f64> {
     values.map_axis(Axis(1), |value| inner(value, value))
-}
-
-/// The inner product in a fixed order.
-fn inner(a: ArrayView1<f64>, b: ArrayView1<f64>) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The tokens of `kv_len` that are not in `kept`, ascending.

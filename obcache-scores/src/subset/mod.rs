@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`rounds`] | evicts a share of what is left, re-scores what is left exactly, and so on | a few passes of 3 products n·w·d |
 //! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | 5 products n·w·d a swap |
-//! | [`addition`] | keeps, one after the other, the token that leaves the least error | n such passes |
+//! | [`addition`] | keeps, one after the other, the token that leaves the least error | n passes in n·w each |
 //! | [`beam`] | greedy removal that follows several sets at once | n passes a set |
 //! | [`exhaustive`] | tries every set | small problems only |
 //! | [`gram`] | greedy removal to first order, without renormalising | one Gram matrix, n a token |

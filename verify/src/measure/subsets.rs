@@ -21,7 +21,7 @@ pub(crate) const BEAM: &str = "beam";
 pub(crate) const BEAM_WIDTH: usize = 2;
 pub(crate) const BEAM_TOKENS: usize = 384;
 
-/// The most queries of a window over which greedy addition and the beam are measured.
+/// The most queries of a window over which the beam is measured.
 const FEW: usize = 32;
 
 /// The tokens of the split's past that each of [`SUBSETS`] keeps, ascending.
@@ -32,8 +32,7 @@ pub(super) fn kept(split: &Split, window: QueryWindow, budget: usize, protection
     [in_rounds, exchanged]
 }
 
-/// The orders among [`YARDSTICKS`] as rankings, `gram` being the matrix of the split's past over the window; greedy addition
-/// only over few queries.
+/// The orders among [`YARDSTICKS`] as rankings, `gram` being the matrix of the split's past over the window.
 pub(super) fn orders(split: &Split, window: QueryWindow, gram: &Array2<f64>) -> Vec<(String, Array1<f64>)> {
     let (head, trace) = split.scored;
     let tokens = head.kv_len();
@@ -41,15 +40,15 @@ pub(super) fn orders(split: &Split, window: QueryWindow, gram: &Array2<f64>) -> 
         order.reverse();
         order
     };
-    let mut orders = vec![
+    let orders = [
         ("greedy", greedy::order(head, trace, window)),
         ("gram", gram::order(gram, tokens)),
         ("cholesky", kept_first(cholesky::order(gram, most(tokens)))),
+        (
+            "addition",
+            kept_first(addition::order(head, trace, window, most(tokens))),
+        ),
     ];
-    if few(window) {
-        let order = addition::order(head, trace, window, most(tokens));
-        orders.push(("addition", kept_first(order)));
-    }
     let ranked = orders
         .into_iter()
         .map(|(name, order)| (name.to_owned(), ranking(&order, tokens)));
@@ -59,12 +58,8 @@ pub(super) fn orders(split: &Split, window: QueryWindow, gram: &Array2<f64>) -> 
 /// What the beam keeps at each budget without protection, over few queries of a head that is not too long for it.
 pub(super) fn beam(split: &Split, window: QueryWindow, budgets: &[usize]) -> Option<Vec<Vec<usize>>> {
     let (head, trace) = split.scored;
-    let quick = few(window) && head.kv_len() <= BEAM_TOKENS;
-    quick.then(|| beam::keep(head, trace, window, budgets, BEAM_WIDTH))
-}
-
-fn few(window: QueryWindow) -> bool {
-    matches!(window, QueryWindow::Last(queries) if queries <= FEW)
+    let few = matches!(window, QueryWindow::Last(queries) if queries <= FEW);
+    (few && head.kv_len() <= BEAM_TOKENS).then(|| beam::keep(head, trace, window, budgets, BEAM_WIDTH))
 }
 
 /// The largest of [`BUDGETS`] in tokens, rounded up.
@@ -128,7 +123,6 @@ mod tests {
             let kept = select(&ranking, Budget::Tokens(7), Protection::default()).unwrap();
             assert_eq!(kept, expected, "{name}");
         }
-        assert_eq!(super::orders(&split, QueryWindow::All, &matrix).len(), 3);
         assert_eq!(beam(&split, QueryWindow::All, &[7]), None);
         let sets = beam(&split, window, &[7]).unwrap();
         assert_eq!(sets, subset::beam::keep(head, trace, window, &[7], BEAM_WIDTH));

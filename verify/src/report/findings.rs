@@ -127,8 +127,8 @@ fn subsets(measurements: &Measurements) -> Vec<String> {
 
 /// How the dearer and the first-order set selections compare with greedy removal.
 fn yardsticks(measurements: &Measurements) -> Option<String> {
-    let at = |queries: &str| {
-        let wanted = Wanted::over_greedy("last-32", queries, PROTECTIONS[0], 0.2);
+    let at = |window: &str, queries: &str| {
+        let wanted = Wanted::over_greedy(window, queries, PROTECTIONS[0], 0.2);
         let named = YARDSTICKS.into_iter().filter(|name| *name != "greedy");
         let words = named.filter_map(|name| {
             let row = wanted.of(measurements, name)?;
@@ -141,12 +141,18 @@ fn yardsticks(measurements: &Measurements) -> Option<String> {
         });
         words.collect::<Vec<String>>().join(", ")
     };
-    let (own, future) = (at("in-window"), at("future"));
-    (!own.is_empty() && !future.is_empty()).then(|| {
+    let windows = ["all", "last-32"].into_iter().filter_map(|window| {
+        let (own, future) = (at(window, "in-window"), at(window, "future"));
+        (!own.is_empty() && !future.is_empty())
+            .then(|| format!("score window {window}, on in-window queries {own}, on future ones {future}"))
+    });
+    let windows: Vec<String> = windows.collect();
+    (!windows.is_empty()).then(|| {
         format!(
-            "Other selections of a set (score window last-32, 20 % kept, nothing protected) have these times greedy exact removal's error on \
-             in-window queries: {own}; on future ones: {future}. gram is greedy removal to first order, cholesky spans the tokens' perturbations, \
-             addition starts from nothing kept, beam removes following {BEAM_WIDTH} sets, on heads of at most {BEAM_TOKENS} tokens."
+            "Other selections of a set (20 % kept, nothing protected) have these times greedy exact removal's error: {}. gram is greedy \
+             removal to first order, cholesky spans the tokens' perturbations, addition starts from nothing kept, beam removes following \
+             {BEAM_WIDTH} sets, on heads of at most {BEAM_TOKENS} tokens.",
+            windows.join("; ")
         )
     })
 }
