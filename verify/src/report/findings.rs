@@ -470,18 +470,22 @@ mod tests {
 
     #[test]
     fn the_beam_says_over_how_many_heads_it_was_measured() {
-        let wanted = |queries| Wanted::over_greedy("last-32", queries, "none", 0.2);
-        let rows = vec![
-            row(wanted("in-window"), "beam", 0.9),
-            row(wanted("in-window"), "gram", 1.5),
-            row(wanted("future"), "gram", 1.2),
-            row(wanted("future"), "greedy", 1.0),
+        let wanted = |window, queries| Wanted::over_greedy(window, queries, "none", 0.2);
+        let mut rows = vec![
+            row(wanted("last-32", "in-window"), "beam", 0.9),
+            row(wanted("last-32", "in-window"), "gram", 1.5),
+            row(wanted("last-32", "future"), "gram", 1.2),
+            row(wanted("last-32", "future"), "greedy", 1.0),
+            row(wanted("all", "in-window"), "addition", 2.4),
         ];
+        let last = "greedy exact removal's error: score window last-32, on in-window queries gram 1.50 [1.40, 1.60], beam 0.90 [0.80, 1.00] \
+                    (9 heads), on future ones gram 1.20 [1.10, 1.30]. gram is";
+        let text = yardsticks(&measured(rows.clone())).unwrap();
+        assert!(text.contains(last), "{text}");
+        rows.push(row(wanted("all", "future"), "addition", 0.3));
         let text = yardsticks(&measured(rows)).unwrap();
-        assert!(
-            text.contains("in-window queries: gram 1.50 [1.40, 1.60], beam 0.90 [0.80, 1.00] (9 heads); on future ones: gram 1.20 [1.10, 1.30]. "),
-            "{text}"
-        );
+        let all = "score window all, on in-window queries addition 2.40 [2.30, 2.50], on future ones addition 0.30 [0.20, 0.40]; score window last-32";
+        assert!(text.contains(all), "{text}");
     }
 
     #[test]
