@@ -10,6 +10,7 @@
 use ndarray::{Array1, Array2};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
+use crate::carried::Carried;
 use crate::centred::{Centred, inner};
 use crate::survivors::{Survivors, odds_from_inputs};
 
@@ -67,14 +68,8 @@ struct Row {
     weights: Array1<f64>,
     /// Weight left since the row was last rebuilt.
     left: f64,
-    /// p less the mean value, shape (value_dim).
-    output: Array1<f64>,
-    /// d, shape (value_dim).
-    change: Array1<f64>,
-    /// p·v_j, both less the mean value, shape (kv_len).
-    output_products: Array1<f64>,
-    /// d·v_j, v less the mean value, shape (kv_len).
-    change_products: Array1<f64>,
+    /// p and d.
+    carried: Carried,
 }
 
 impl<'a> State<'a> {
@@ -113,11 +108,8 @@ impl<'a> State<'a> {
         Row {
             query: i,
             left: 1.0,
-            output_products: self.centred.products_with(output.view()),
-            change_products: self.centred.products_with(change.view()),
             weights,
-            output,
-            change,
+            carried: Carried::new(&self.centred, output, change),
         }
     }
 
@@ -131,17 +123,13 @@ impl<'a> State<'a> {
     }
 
     fn add_errors(&self, row: &Row, errors: &mut [f64]) {
-        let change_square = inner(row.change.view(), row.change.view());
-        let change_output = inner(row.change.view(), row.output.view());
-        let output_square = inner(row.output.view(), row.output.view());
+        let squares = row.carried.squares();
         for (error, &j) in errors.iter_mut().zip(&self.kept) {
             let rest = 1.0 - row.weights[j];
             *error += if rest < LITTLE {
                 self.error_of_survivors(row.query, j)
             } else {
-                let odds = row.weights[j] / rest;
-                let gap_square = output_square - 2.0 * row.output_products[j] + self.products[[j, j]];
-                change_square + 2.0 * odds * (change_output - row.change_products[j]) + odds * odds * gap_square
+                squares.error(row.weights[j] / rest, row.carried.products(j, &self.products))
             };
         }
     }
@@ -178,12 +166,7 @@ impl Row {
         let odds = self.weights[token] / rest;
         self.weights[token] = 0.0;
         self.weights /= rest;
-        let step = (&self.output - &centred.values.row(token)) * odds;
-        let step_products = (&self.output_products - &products.row(token)) * odds;
-        self.output += &step;
-        self.change += &step;
-        self.output_products += &step_products;
-        self.change_products += &step_products;
+        self.carried.step(odds, token, centred, products);
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod accumulate;
 pub mod allocation;
+mod carried;
 mod centred;
 mod error;
 pub mod exact;

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use crate::canvas::{Area, FONT, category, drawing, figure_with_legend};
+use crate::canvas::{Area, FONT, category, drawing, figure_with_legend, row_name};
 use crate::{Figure, PlotError};
 
 /// One bar: a name and the sizes of its parts.
@@ -65,15 +65,7 @@ fn draw(area: &Area, longest: f64, x_label: &str, bars: &[Bar]) -> Result<(), Pl
         }
     }
     for (row, bar) in bars.iter().enumerate() {
-        let (x, y) = chart.backend_coord(&(0.0, -(row as f64) - 0.5));
-        let style = (FONT, 13).into_font().into_text_style(area);
-        let style = style.pos(plotters::style::text_anchor::Pos::new(
-            plotters::style::text_anchor::HPos::Right,
-            plotters::style::text_anchor::VPos::Center,
-        ));
-        let (left, top) = area.get_base_pixel();
-        area.draw_text(&bar.name, &style, (x - left - 8, y - top))
-            .map_err(drawing)?;
+        row_name(area, &bar.name, chart.backend_coord(&(0.0, -(row as f64) - 0.5)))?;
     }
     Ok(())
 }

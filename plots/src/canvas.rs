@@ -146,6 +146,15 @@ pub(crate) fn power(value: f64) -> String {
     format!("1e{}", value.log10().round() as i32)
 }
 
+/// The name of a row, left of the axis' start.
+pub(crate) fn row_name(area: &Area, text: &str, (x, y): (i32, i32)) -> Result<(), PlotError> {
+    let (left, top) = area.get_base_pixel();
+    let style = (FONT, 13)
+        .into_text_style(area)
+        .pos(Pos::new(HPos::Right, VPos::Center));
+    area.draw_text(text, &style, (x - left - 8, y - top)).map_err(drawing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

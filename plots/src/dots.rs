@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::canvas::{Area, FONT, category, drawing, figure_with_legend, range};
+use crate::canvas::{Area, FONT, category, drawing, figure_with_legend, range, row_name};
 use crate::{Figure, PlotError};
 
 /// Height of a row, and of what stands above and below all rows.
@@ -82,7 +81,7 @@ fn draw(area: &Area, x: Range<f64>, (x_label, reference): (&str, f64), rows: &[D
         let middle = -(row as f64) - 0.5;
         let guide = line((x.start, middle), (x.end, middle), BLACK.mix(0.08).stroke_width(1));
         chart.draw_series([guide]).map_err(drawing)?;
-        name(area, &dots.name, chart.backend_coord(&(x.start, middle)))?;
+        row_name(area, &dots.name, chart.backend_coord(&(x.start, middle)))?;
     }
     let whole = line((reference, -count), (reference, 0.0), BLACK.mix(0.5).stroke_width(1));
     chart.draw_series([whole]).map_err(drawing)?;
@@ -107,15 +106,6 @@ fn draw(area: &Area, x: Range<f64>, (x_label, reference): (&str, f64), rows: &[D
         }
     }
     Ok(())
-}
-
-/// The name of a row, left of the axis' start.
-fn name(area: &Area, text: &str, (x, y): (i32, i32)) -> Result<(), PlotError> {
-    let (left, top) = area.get_base_pixel();
-    let style = (FONT, 13)
-        .into_text_style(area)
-        .pos(Pos::new(HPos::Right, VPos::Center));
-    area.draw_text(text, &style, (x - left - 8, y - top)).map_err(drawing)
 }
 
 #[cfg(test)]

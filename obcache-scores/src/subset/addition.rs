@@ -6,7 +6,8 @@
 use ndarray::{Array1, Array2};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use super::kept::{Gains, by_error, share};
+use super::kept::{by_error, share};
+use crate::carried::Carried;
 use crate::centred::Centred;
 
 /// The first `budget` tokens kept, in the order in which they were, over the queries of `window`. Of equals the older comes
@@ -42,29 +43,17 @@ struct Row {
     query: usize,
     /// w.
     weight: f64,
-    /// p less the mean value, shape (value_dim).
-    output: Array1<f64>,
-    /// p - o, shape (value_dim).
-    change: Array1<f64>,
-    /// (p less the mean value)·v_j, v less it too, shape (kv_len).
-    output_products: Array1<f64>,
-    /// (p - o)·v_j, v less the mean value, shape (kv_len).
-    change_products: Array1<f64>,
+    /// p and p - o.
+    carried: Carried,
 }
 
 impl<'a> State<'a> {
     fn new(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow) -> Self {
         let centred = Centred::new(head);
-        let row = |query: usize| {
-            let (output, change) = (-&centred.mean, -&trace.output.row(query));
-            Row {
-                query,
-                weight: head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[query]).exp()),
-                output_products: centred.products_with(output.view()),
-                change_products: centred.products_with(change.view()),
-                output,
-                change,
-            }
+        let row = |query: usize| Row {
+            query,
+            weight: head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[query]).exp()),
+            carried: Carried::new(&centred, -&centred.mean, -&trace.output.row(query)),
         };
         Self {
             trace,
@@ -78,13 +67,11 @@ impl<'a> State<'a> {
     /// Error of the kept set joined by each of the open tokens.
     fn errors(&self) -> Array1<f64> {
         let mut errors = Array1::zeros(self.open.len());
-        let squares = self.products.diag();
         for row in &self.rows {
-            let gains = Gains::new(row.weight, row.output.view(), row.change.view());
-            let weights = self.trace.weights.row(row.query);
+            let (squares, weights) = (row.carried.squares(), self.trace.weights.row(row.query));
             for (error, &j) in errors.iter_mut().zip(&self.open) {
-                let products = [row.output_products[j], row.change_products[j], squares[j]];
-                *error += gains.error_with(weights[j], products);
+                let share = share(row.weight, weights[j]);
+                *error += squares.error(-share, row.carried.products(j, &self.products));
             }
         }
         errors
@@ -106,14 +93,8 @@ impl<'a> State<'a> {
 impl Row {
     /// Lets `token` of that weight in: p moves by its share of what is then kept towards its value, and p - o with it.
     fn keep(&mut self, token: usize, weight: f64, centred: &Centred, products: &Array2<f64>) {
-        let share = share(self.weight, weight);
-        let step = (&centred.values.row(token) - &self.output) * share;
-        let step_products = (&products.row(token) - &self.output_products) * share;
+        self.carried.step(-share(self.weight, weight), token, centred, products);
         self.weight += weight;
-        self.output += &step;
-        self.change += &step;
-        self.output_products += &step_products;
-        self.change_products += &step_products;
     }
 }
 

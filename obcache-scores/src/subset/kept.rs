@@ -6,9 +6,10 @@
 //! ```
 //! Both for all tokens at once, from three matrix products; exact as claim C13 is, but for rounding.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use ndarray::{Array1, Array2, Axis, Zip};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
+use crate::carried::Squares;
 use crate::centred::{Centred, inner};
 use crate::survivors::{Survivors, UNDERFLOW, odds_from_inputs};
 
@@ -82,9 +83,7 @@ impl<'a> Kept<'a> {
         let value_squares = squares(&values);
         let mut errors = Array1::zeros(self.tokens.len());
         for (row, &i) in self.queries.iter().enumerate() {
-            let (change, output) = (self.change.row(row), self.output.row(row));
-            let (change_square, change_output, output_square) =
-                (inner(change, change), inner(change, output), inner(output, output));
+            let squares = Squares::new(self.output.row(row), self.change.row(row));
             Zip::indexed(&mut errors)
                 .and(self.weights.row(row))
                 .and(output_products.row(row))
@@ -96,9 +95,7 @@ impl<'a> Kept<'a> {
                         *error += if rest < LITTLE {
                             self.error_of_survivors(i, slot)
                         } else {
-                            let odds = weight / rest;
-                            let gap_square = output_square - 2.0 * output_product + value_square;
-                            change_square + 2.0 * odds * (change_output - change_product) + odds * odds * gap_square
+                            squares.error(weight / rest, [output_product, change_product, value_square])
                         };
                     },
                 );
@@ -116,14 +113,15 @@ impl<'a> Kept<'a> {
         let value_squares = squares(&values);
         let mut errors = Array1::zeros(tokens.len());
         for (row, &i) in self.queries.iter().enumerate() {
-            let gains = Gains::new(self.weight[row], self.output.row(row), self.change.row(row));
+            let squares = Squares::new(self.output.row(row), self.change.row(row));
             for (slot, &j) in tokens.iter().enumerate() {
                 let products = [
                     output_products[[row, slot]],
                     change_products[[row, slot]],
                     value_squares[slot],
                 ];
-                errors[slot] += gains.error_with(self.trace.weights[[i, j]], products);
+                let share = share(self.weight[row], self.trace.weights[[i, j]]);
+                errors[slot] += squares.error(-share, products);
             }
         }
         errors
@@ -136,34 +134,6 @@ impl<'a> Kept<'a> {
         let survivors = Survivors::new(self.head, self.trace, i, keep);
         let change = Array1::from(survivors.output) - self.trace.output.row(i);
         inner(change.view(), change.view())
-    }
-}
-
-/// What one query gains by a token more: `‖d + s (v - p)‖²`, s the token's share of what is then kept.
-pub(super) struct Gains {
-    /// w.
-    weight: f64,
-    change_square: f64,
-    change_output: f64,
-    output_square: f64,
-}
-
-impl Gains {
-    /// Of a query whose kept tokens and sink hold `weight` of all, from p less the mean value and d.
-    pub fn new(weight: f64, output: ArrayView1<f64>, change: ArrayView1<f64>) -> Self {
-        Self {
-            weight,
-            change_square: inner(change, change),
-            change_output: inner(change, output),
-            output_square: inner(output, output),
-        }
-    }
-
-    /// Error with a token of that weight, given p·v, d·v and v·v, p and v less the mean value.
-    pub fn error_with(&self, weight: f64, [output_product, change_product, value_square]: [f64; 3]) -> f64 {
-        let share = share(self.weight, weight);
-        let gap_square = self.output_square - 2.0 * output_product + value_square;
-        self.change_square - 2.0 * share * (self.change_output - change_product) + share * share * gap_square
     }
 }
 
