@@ -10,8 +10,6 @@
 
 mod accumulate;
 pub mod allocation;
-mod carried;
-mod centred;
 mod error;
 pub mod exact;
 pub mod field;

@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 /// The pages of `docs`, folders below it included, and the Markdown files beside it.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
-    for folder in ["docs", "docs/derivations", "."] {
+    for folder in ["docs", "docs/derivations", "docs/scores", "."] {
         let files = fs::read_dir(root().join(folder))
             .unwrap()
             .map(|file| file.unwrap().path());
@@ -110,6 +110,46 @@ fn the_summary_lists_every_page() {
         let name = name.to_str().unwrap();
         assert!(name == "SUMMARY.md" || listed.contains(&name), "{name} is not listed");
     }
+}
+
+/// What a page about a score of this text does not say, `claims` being the ledger.
+fn unsaid(text: &str, claims: &str) -> Vec<String> {
+    let parts = ["**Estimates**", "**Leaves out**", "**Closest to**", "**Law** C"];
+    let mut unsaid: Vec<String> = parts
+        .into_iter()
+        .filter(|part| !text.contains(part))
+        .map(str::to_owned)
+        .collect();
+    for claim in between(text, "**Law** C", " ") {
+        let number = claim.trim_end_matches(',');
+        if !claims.lines().any(|line| line.starts_with(&format!("## C{number} "))) {
+            unsaid.push(format!("C{number}"));
+        }
+    }
+    unsaid
+}
+
+#[test]
+fn every_page_about_a_score_says_what_it_is_worth() {
+    let docs = root().join("docs");
+    let claims = fs::read_to_string(docs.join("claims.md")).unwrap();
+    let scores = pages().into_iter().filter(|page| page.starts_with(docs.join("scores")));
+    let faults: Vec<(PathBuf, Vec<String>)> = scores
+        .map(|page| (page.clone(), unsaid(&fs::read_to_string(page).unwrap(), &claims)))
+        .filter(|(_, unsaid)| !unsaid.is_empty())
+        .collect();
+    assert_eq!(faults, []);
+}
+
+#[test]
+fn a_page_that_leaves_something_unsaid_is_caught() {
+    let page = "**Estimates** x. **Leaves out** y. **Closest to** z. **Law** C5 (one), C77 (another).";
+    assert_eq!(unsaid(page, "## C5 A claim"), Vec::<String>::new());
+    assert_eq!(unsaid(page, "## C55 A claim"), ["C5"]);
+    assert_eq!(
+        unsaid("**Estimates** x. **Law** C5 y.", "## C5 A claim"),
+        ["**Leaves out**", "**Closest to**"]
+    );
 }
 
 #[test]

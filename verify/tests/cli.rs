@@ -186,3 +186,16 @@ fn two_tokens_cost_more_or_less_together() {
     }
     obcache().arg("counterexample").assert().code(2);
 }
+
+#[test]
+fn a_selection_is_beaten_by_a_set_that_brute_force_found() {
+    let text = stdout(obcache().args(["counterexample", "--selection", "greedy"]));
+    assert!(
+        text.contains("would cost less") && text.contains("times the least error"),
+        "{text}"
+    );
+    obcache()
+        .args(["counterexample", "--selection", "greedy", "--score", "key"])
+        .assert()
+        .code(2);
+}

@@ -1,4 +1,4 @@
-//! The scores of the field: what each is exact for, what moves it and what does not (C25 to C33); budgets and pages (C34, C35); the
+//! The scores of the field: what each is exact for, what moves it and what does not (C25 to C33, C43); budgets and pages (C34, C35); the
 //! tracker of a group (C18).
 
 use ndarray::{Array1, Array2, Axis, array, concatenate, s};
@@ -11,7 +11,7 @@ use obcache_scores::field::{
 };
 use obcache_scores::{
     Budget, GroupReduction, GroupTracker, Policy, Pooling, Protection, Rope, Schedule, Score, accumulate, select,
-    select_pages,
+    select_pages, streaming_llm,
 };
 use obd_core::{Head, Perturbation, QueryWindow, Visibility};
 use proptest::prelude::*;
@@ -103,6 +103,20 @@ proptest! {
         prop_assert_eq!(max_weight(&alone(&twice), all), max_weight(&alone(&head), all));
         let summed = |head: &Head| accumulate(&attend(head).weights, all).sum();
         prop_assert!(summed(&twice) > summed(&head) + 0.5);
+    }
+
+    #[test]
+    fn c43_position_alone_keeps_what_any_ranking_keeps_when_all_is_protected(
+        ranking in prop::collection::vec(-1e3..1e3f64, 1..40), sinks in 0..6usize, part in 0.0..1.0f64
+    ) {
+        let tokens = ranking.len();
+        let sinks = sinks.min(tokens);
+        let kept = sinks + (part * (tokens - sinks + 1) as f64) as usize;
+        let alone = select(&streaming_llm(tokens, sinks), Budget::Tokens(kept), Protection::default()).unwrap();
+        let expected: Vec<usize> = (0..sinks).chain(tokens + sinks - kept..tokens).collect();
+        prop_assert_eq!(&alone, &expected);
+        let protection = Protection { sinks, recent: kept - sinks };
+        prop_assert_eq!(select(&Array1::from(ranking), Budget::Tokens(kept), protection).unwrap(), alone);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sets: what selections promise (C36), how errors add up (C37), and when a ranking would do (C38).
 
 use ndarray::{Array1, Array2, ArrayView1, array};
-use obcache_scores::subset::{beam, exchange, exhaustive, rounds};
+use obcache_scores::subset::{addition, beam, exchange, exhaustive, halving};
 use obcache_scores::{Protection, Score, accumulate, evicted, greedy};
 use obd_core::{AttentionTrace, Head, QueryWindow, Visibility};
 use proptest::prelude::*;
@@ -65,7 +65,7 @@ fn rows(head: &Head, part: f64) -> Vec<Row> {
     (0..head.query_len()).map(row).filter(|row| row.lost < 0.99).collect()
 }
 
-/// What a quick error may be off beside the exact one: ten digits of the squared values (kept.rs), for every query.
+/// What a quick error may be off beside the exact one: ten digits of the squared values (pool.rs), for every query.
 fn quick(head: &Head) -> f64 {
     1e-10 * (2.0 * largest_value(head)).powi(2) * head.query_len() as f64 + squared_change(head, 1.0)
 }
@@ -74,11 +74,24 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn c36_one_token_a_round_leaves_no_more_error_than_greedy_removal(head in moderate_head(), part in 0.0..1.0f64) {
+    fn c36_greedy_removal_and_addition_take_the_token_of_least_error(head in moderate_head()) {
+        let trace = attend(&head);
+        let tokens = head.kv_len();
+        let removed = greedy::order(&head, &trace, ALL);
+        let added = addition::order(&head, &trace, ALL, tokens);
+        for step in 0..tokens {
+            let gone = |token: usize| [&removed[..step], &[token]].concat();
+            assert_least(&head, removed[step], &removed[step..], |token| evicted(tokens, &gone(token)))?;
+            assert_least(&head, added[step], &added[step..], |token| [&added[..step], &[token]].concat())?;
+        }
+    }
+
+    #[test]
+    fn c36_halving_is_greedy_removal_where_all_that_is_left_are_candidates(head in moderate_head(), part in 0.0..0.66f64) {
         let trace = attend(&head);
         let budget = (part * head.kv_len() as f64) as usize;
         let order = greedy::order(&head, &trace, ALL);
-        let kept = rounds::keep(&head, &trace, ALL, budget, Protection::default(), 400);
+        let kept = halving::keep(&head, &trace, ALL, budget, Protection::default());
         // Near-ties may be broken either way at every step: what is left is a greedy set of its own.
         if kept != sorted(&order[head.kv_len() - budget..]) {
             prop_assert!(tied(&head, &trace, budget), "{kept:?} {order:?}");
@@ -105,8 +118,8 @@ proptest! {
         let best = exhaustive::keep(&head, &trace, ALL, budget).unwrap();
         prop_assert_eq!(best.len(), budget);
         for kept in [
-            rounds::keep(&head, &trace, ALL, budget, Protection::default(), 2),
-            exchange::rounds_and_exchange(&head, &trace, ALL, budget, Protection::default()),
+            halving::keep(&head, &trace, ALL, budget, Protection::default()),
+            exchange::halving_and_exchange(&head, &trace, ALL, budget, Protection::default()),
             beam::keep(&head, &trace, ALL, &[budget], 3).swap_remove(0),
         ] {
             prop_assert_eq!(kept.len(), budget);
@@ -165,6 +178,23 @@ proptest! {
         let slack = squared_change(&head, 1.0);
         prop_assert!(error(chosen) <= factor * (error(&best) + slack) + slack);
     }
+}
+
+/// That `taken` leaves no more error, by brute force, than any of `candidates`, `kept` naming what each would leave.
+fn assert_least(
+    head: &Head,
+    taken: usize,
+    candidates: &[usize],
+    kept: impl Fn(usize) -> Vec<usize>,
+) -> Result<(), TestCaseError> {
+    let errors: Vec<f64> = candidates.iter().map(|&token| error(head, &kept(token))).collect();
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let own = error(head, &kept(taken));
+    prop_assert!(
+        own <= least + 2.0 * quick(head),
+        "{taken} leaves {own}, another {least}"
+    );
+    Ok(())
 }
 
 fn sorted(tokens: &[usize]) -> Vec<usize> {

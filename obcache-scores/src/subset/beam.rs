@@ -2,7 +2,7 @@
 
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use super::kept::Kept;
+use super::errors_without;
 
 /// The tokens kept, ascending, at each of `budgets`, over the queries of `window`, when after every eviction the best `width`
 /// sets are followed. A width of 1 is greedy exact removal; 0 counts as 1.
@@ -48,7 +48,7 @@ fn step(
 ) -> Vec<Vec<usize>> {
     let mut ranked: Vec<(f64, usize, usize)> = Vec::new();
     for (parent, set) in beam.iter().enumerate() {
-        let errors = Kept::new(head, trace, window, set.clone()).errors_without();
+        let errors = errors_without(head, trace, window, set);
         ranked.extend(errors.iter().zip(set).map(|(&error, &gone)| (error, parent, gone)));
     }
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,36 +1,38 @@
 //! Exchange mends a selection: evicted tokens that are missed come back, and the least needed go in their place.
 //!
 //! ```text
-//! add the m evicted tokens that alone lower the error most, then evict the m that the set misses least;
+//! add the m evicted tokens that lower the error most, then evict the m that the set misses least, both as halving takes them;
 //! keep the result where its exact error is lower, else halve m, and stop where m = 1 does not help
 //! ```
 //! Removal cannot take back a token that turned out to be needed once others had gone; exchange can. It never leaves more error
-//! than it was given (claim C36).
+//! than it was given (claim C36), and may leave less than greedy removal.
 
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use super::kept::{Kept, by_error, others};
-use super::rounds::{ROUNDS, evict, keep};
-use crate::selection::Protection;
+use super::halving::{self, take};
+use super::kept::{Kept, Problem};
+use super::pool::Pool;
+use super::step::Step;
+use crate::selection::{Protection, evicted};
 
-/// Exchanges tried after [`ROUNDS`] rounds.
-pub const EXCHANGES: usize = 16;
+/// Exchanges tried after halving.
+pub const EXCHANGES: usize = 8;
 
 /// Share of the kept tokens that the first exchange swaps.
 const SHARE: f64 = 0.05;
 
-/// Removal in rounds followed by exchange: the `budget` tokens kept, ascending, over the queries of `window`.
+/// Removal by halving followed by exchange: the `budget` tokens kept, ascending, over the queries of `window`.
 ///
 /// # Panics
 /// Where the shapes of `trace` are not those of `head`.
-pub fn rounds_and_exchange(
+pub fn halving_and_exchange(
     head: &Head,
     trace: &AttentionTrace,
     window: QueryWindow,
     budget: usize,
     protection: Protection,
 ) -> Vec<usize> {
-    let kept = keep(head, trace, window, budget, protection, ROUNDS);
+    let kept = halving::keep(head, trace, window, budget, protection);
     improve(head, trace, window, kept, protection, EXCHANGES)
 }
 
@@ -46,17 +48,11 @@ pub fn improve(
     protection: Protection,
     exchanges: usize,
 ) -> Vec<usize> {
+    let problem = Problem { head, trace, window };
     let mut swapped = ((SHARE * kept.len() as f64) as usize).max(1);
-    let mut best = Kept::new(head, trace, window, kept);
+    let mut best = Kept::new(problem, kept);
     for _ in 0..exchanges {
-        let missed = others(head.kv_len(), &best.tokens);
-        let mut joined = by_error(&missed, &best.errors_with(&missed));
-        joined.truncate(swapped);
-        let going = joined.len();
-        joined.extend(&best.tokens);
-        joined.sort_unstable();
-        let tokens = evict(Kept::new(head, trace, window, joined), going, protection);
-        let candidate = Kept::new(head, trace, window, tokens);
+        let candidate = exchanged(&best, swapped, protection);
         if candidate.error() < best.error() && candidate.tokens.len() <= best.tokens.len() {
             best = candidate;
         } else if swapped == 1 {
@@ -68,6 +64,23 @@ pub fn improve(
     best.tokens
 }
 
+/// The kept tokens with the `count` that they miss most, without the as many that they then need least.
+fn exchanged<'a>(kept: &Kept<'a>, count: usize, protection: Protection) -> Kept<'a> {
+    let kv_len = kept.problem.head.kv_len();
+    let missed = evicted(kv_len, &kept.tokens);
+    let joining = take(kept, Pool::new(Step::Add, kept, missed), count);
+    let joined = kept.after(Step::Add, &joining);
+    let selectable = protection.selectable(kv_len);
+    let candidates = joined
+        .tokens
+        .iter()
+        .copied()
+        .filter(|token| selectable.contains(token))
+        .collect();
+    let going = take(&joined, Pool::new(Step::Evict, &joined, candidates), joining.len());
+    joined.after(Step::Evict, &going)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +90,7 @@ mod tests {
     use ndarray::{Array1, Array2, array};
 
     fn error(head: &Head, kept: &[usize]) -> f64 {
-        removal_error(head, &trace(head), &others(head.kv_len(), kept), QueryWindow::All)
+        removal_error(head, &trace(head), &evicted(head.kv_len(), kept), QueryWindow::All)
     }
 
     #[test]
@@ -164,7 +177,7 @@ mod tests {
             kept.len() == 4 && [0, 1, 6].iter().all(|token| kept.contains(token)),
             "{kept:?}"
         );
-        let kept = rounds_and_exchange(&head, &trace(&head), QueryWindow::All, 4, protection);
+        let kept = halving_and_exchange(&head, &trace(&head), QueryWindow::All, 4, protection);
         assert!(
             kept.len() == 4 && [0, 1, 6].iter().all(|token| kept.contains(token)),
             "{kept:?}"

@@ -2,7 +2,7 @@
 
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use super::kept::others;
+use crate::selection::evicted;
 use crate::set::removal_error;
 
 /// Sets tried at most.
@@ -21,7 +21,7 @@ pub fn keep(head: &Head, trace: &AttentionTrace, window: QueryWindow, budget: us
     let mut kept: Vec<usize> = (0..budget).collect();
     let mut best = (f64::INFINITY, kept.clone());
     loop {
-        let error = removal_error(head, trace, &others(head.kv_len(), &kept), window);
+        let error = removal_error(head, trace, &evicted(head.kv_len(), &kept), window);
         if error < best.0 {
             best = (error, kept.clone());
         }

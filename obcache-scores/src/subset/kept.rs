@@ -1,243 +1,240 @@
-//! Attention over the kept tokens, and the exact error of every set that differs from it by one token.
-//!
-//! ```text
-//! without j   sum_i ‖d_i + b_ij / (1 - b_ij) (p_i - v_j)‖²          p = output over the kept, d = p - o, b = weights over the kept
-//! with j      sum_i ‖(w_i p_i + a_ij v_j) / (w_i + a_ij) - o_i‖²     w = weight that the kept hold of all
-//! ```
-//! Both for all tokens at once, from three matrix products; exact as claim C13 is, but for rounding.
+//! What the queries of a window see of a set of kept tokens alone, and of the set after some have left or joined it.
 
-use ndarray::{Array1, Array2, Axis, Zip};
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use crate::carried::Squares;
-use crate::centred::{Centred, inner};
-use crate::survivors::{Survivors, UNDERFLOW, odds_from_inputs};
+use super::step::Step;
+use crate::survivors::{Survivors, UNDERFLOW};
 
-/// A token that leaves less of its row's weight than this is judged by what survives it: the quick form multiplies rounding by
-/// the square of b / (1 - b), so at most by 10^6.
-const LITTLE: f64 = 1e-3;
+/// An output is summed afresh when less than this of its weight is left since the last time: what is carried along is amplified by
+/// the inverse of the weight left, so at most by 2.
+pub(super) const REBUILD: f64 = 0.5;
 
-/// The queries of a window over the kept tokens of a head.
-pub(super) struct Kept<'a> {
-    head: &'a Head,
-    trace: &'a AttentionTrace,
-    queries: Vec<usize>,
+/// The head, what attention made of it, and the queries whose outputs count.
+#[derive(Clone, Copy)]
+pub(crate) struct Problem<'a> {
+    pub head: &'a Head,
+    pub trace: &'a AttentionTrace,
+    pub window: QueryWindow,
+}
+
+impl Problem<'_> {
+    /// The queries of the window.
+    pub fn queries(&self) -> Range<usize> {
+        self.window.queries(self.head.query_len())
+    }
+
+    /// The old weights of `queries` on `tokens`, shape (queries, tokens).
+    pub fn weights(&self, queries: &[usize], tokens: &[usize]) -> Array2<f64> {
+        let shape = (queries.len(), tokens.len());
+        Array2::from_shape_fn(shape, |(at, slot)| self.trace.weights[[queries[at], tokens[slot]]])
+    }
+
+    /// The part of their weight that `queries` still have where `tokens` are kept, and their output, one row a query.
+    fn attend(&self, queries: &[usize], tokens: &[usize]) -> (Array1<f64>, Array2<f64>) {
+        let (head, weights) = (self.head, self.weights(queries, tokens));
+        let mut left = weights.sum_axis(Axis(1));
+        let mut output = weights.dot(&head.value().select(Axis(0), tokens));
+        for ((left, mut output), &i) in left.iter_mut().zip(output.rows_mut()).zip(queries) {
+            *left += head.sink().map_or(0.0, |sink| (sink - self.trace.log_sum_exp[i]).exp());
+            if *left >= UNDERFLOW {
+                output /= *left;
+            } else {
+                let survivors = Survivors::new(head, self.trace, i, |j| tokens.binary_search(&j).is_ok());
+                output.assign(&Array1::from(survivors.output));
+            }
+        }
+        (left, output)
+    }
+
+    /// Outputs of the window's queries over all tokens, shape (queries, value_dim).
+    pub fn output(&self) -> ArrayView2<'_, f64> {
+        self.trace.output.slice(s![self.queries(), ..])
+    }
+}
+
+/// Attention of the window's queries, renormalised over the kept tokens.
+pub(crate) struct Kept<'a> {
+    pub problem: Problem<'a>,
     /// Kept tokens, ascending.
     pub tokens: Vec<usize>,
-    /// w, sink included, shape (queries).
-    weight: Array1<f64>,
-    /// b, shape (queries, kept).
-    weights: Array2<f64>,
-    /// p less the mean value, shape (queries, value_dim).
-    output: Array2<f64>,
-    /// d, shape (queries, value_dim).
-    change: Array2<f64>,
-    centred: Centred,
+    /// The part of its old weight that a query still has, sink included, shape (queries).
+    pub left: Array1<f64>,
+    /// The most that was left since the output was last summed afresh, shape (queries).
+    most: Array1<f64>,
+    /// Shape (queries, value_dim).
+    pub output: Array2<f64>,
 }
 
 impl<'a> Kept<'a> {
     /// Attention over `tokens`, ascending.
-    pub fn new(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow, tokens: Vec<usize>) -> Self {
-        let queries: Vec<usize> = window.queries(head.query_len()).collect();
-        let centred = Centred::new(head);
-        let mut weights = trace.weights.select(Axis(0), &queries).select(Axis(1), &tokens);
-        let mut weight = Array1::zeros(queries.len());
-        for ((mut row, weight), &i) in weights.rows_mut().into_iter().zip(&mut weight).zip(&queries) {
-            let sink = head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[i]).exp());
-            *weight = row.sum() + sink;
-            if *weight >= UNDERFLOW {
-                row /= *weight;
-            } else {
-                row.assign(&renormalised(head, trace, i, &tokens));
-            }
-        }
-        let output = weights.dot(&head.value().select(Axis(0), &tokens));
+    pub fn new(problem: Problem<'a>, tokens: Vec<usize>) -> Self {
+        let queries: Vec<usize> = problem.queries().collect();
+        let (left, output) = problem.attend(&queries, &tokens);
         Self {
-            change: &output - &trace.output.select(Axis(0), &queries),
-            output: output - &centred.mean,
-            centred,
-            head,
-            trace,
-            queries,
+            problem,
             tokens,
-            weight,
-            weights,
+            most: left.clone(),
+            left,
+            output,
         }
     }
 
-    /// Tokens of the head, kept or not.
-    pub fn kv_len(&self) -> usize {
-        self.head.kv_len()
+    /// Attention after `tokens`, which are all kept or all not, left or joined.
+    pub fn after(&self, step: Step, tokens: &[usize]) -> Self {
+        let queries: Vec<usize> = self.problem.queries().collect();
+        let weights = self.problem.weights(&queries, tokens);
+        let mut left = self.left.clone();
+        left.scaled_add(step.sign(), &weights.sum_axis(Axis(1)));
+        let most = Zip::from(&self.most)
+            .and(&left)
+            .map_collect(|most, left| most.max(*left));
+        let mut output = &self.output * &self.left.view().insert_axis(Axis(1));
+        output.scaled_add(
+            step.sign(),
+            &weights.dot(&self.problem.head.value().select(Axis(0), tokens)),
+        );
+        output /= &left.view().insert_axis(Axis(1));
+        let mut after = Self {
+            problem: self.problem,
+            tokens: step.applied(&self.tokens, tokens),
+            left,
+            most,
+            output,
+        };
+        after.refresh();
+        after
+    }
+
+    /// Sums the outputs afresh of which too little weight is left.
+    fn refresh(&mut self) {
+        let poor = |&at: &usize| self.left[at] < REBUILD * self.most[at] || self.left[at] < UNDERFLOW;
+        let rows: Vec<usize> = (0..self.left.len()).filter(poor).collect();
+        let queries: Vec<usize> = rows.iter().map(|at| self.problem.queries().start + at).collect();
+        let (left, output) = self.problem.attend(&queries, &self.tokens);
+        for ((at, left), output) in rows.into_iter().zip(left).zip(output.rows()) {
+            (self.left[at], self.most[at]) = (left, left);
+            self.output.row_mut(at).assign(&output);
+        }
+    }
+
+    /// The output less the one of all tokens, shape (queries, value_dim).
+    pub fn change(&self) -> Array2<f64> {
+        &self.output - &self.problem.output()
     }
 
     /// Exact error of the kept set.
     pub fn error(&self) -> f64 {
-        self.change.iter().map(|change| change * change).sum()
+        self.change().iter().map(|change| change * change).sum()
     }
-
-    /// Exact error of the kept set without each of its tokens, in the order of `tokens`.
-    pub fn errors_without(&self) -> Array1<f64> {
-        let values = self.centred.values.select(Axis(0), &self.tokens);
-        let output_products = self.output.dot(&values.t());
-        let change_products = self.change.dot(&values.t());
-        let value_squares = squares(&values);
-        let mut errors = Array1::zeros(self.tokens.len());
-        for (row, &i) in self.queries.iter().enumerate() {
-            let squares = Squares::new(self.output.row(row), self.change.row(row));
-            Zip::indexed(&mut errors)
-                .and(self.weights.row(row))
-                .and(output_products.row(row))
-                .and(change_products.row(row))
-                .and(&value_squares)
-                .for_each(
-                    |slot, error, &weight, &output_product, &change_product, &value_square| {
-                        let rest = 1.0 - weight;
-                        *error += if rest < LITTLE {
-                            self.error_of_survivors(i, slot)
-                        } else {
-                            squares.error(weight / rest, [output_product, change_product, value_square])
-                        };
-                    },
-                );
-        }
-        errors
-    }
-
-    /// Exact error of the kept set joined by each of `tokens`, none of which is kept.
-    ///
-    /// Where all weights that a query has left underflow, digits are lost.
-    pub fn errors_with(&self, tokens: &[usize]) -> Array1<f64> {
-        let values = self.centred.values.select(Axis(0), tokens);
-        let output_products = self.output.dot(&values.t());
-        let change_products = self.change.dot(&values.t());
-        let value_squares = squares(&values);
-        let mut errors = Array1::zeros(tokens.len());
-        for (row, &i) in self.queries.iter().enumerate() {
-            let squares = Squares::new(self.output.row(row), self.change.row(row));
-            for (slot, &j) in tokens.iter().enumerate() {
-                let products = [
-                    output_products[[row, slot]],
-                    change_products[[row, slot]],
-                    value_squares[slot],
-                ];
-                let share = share(self.weight[row], self.trace.weights[[i, j]]);
-                errors[slot] += squares.error(-share, products);
-            }
-        }
-        errors
-    }
-
-    /// `‖o' - o‖²` of query `i` over the kept tokens but the one in `slot`.
-    fn error_of_survivors(&self, i: usize, slot: usize) -> f64 {
-        let gone = self.tokens[slot];
-        let keep = |j: usize| j != gone && self.tokens.binary_search(&j).is_ok();
-        let survivors = Survivors::new(self.head, self.trace, i, keep);
-        let change = Array1::from(survivors.output) - self.trace.output.row(i);
-        inner(change.view(), change.view())
-    }
-}
-
-/// What a token of weight `new` is of all that is kept, itself included; 0 where nothing was kept and it is hidden.
-pub(super) fn share(kept: f64, new: f64) -> f64 {
-    let all = kept + new;
-    if all > 0.0 { new / all } else { 0.0 }
-}
-
-/// Weights of query `i` over `tokens` from its softmax inputs, shape (tokens): hidden tokens have none.
-fn renormalised(head: &Head, trace: &AttentionTrace, i: usize, tokens: &[usize]) -> Array1<f64> {
-    let seen: Vec<usize> = tokens
-        .iter()
-        .copied()
-        .filter(|&j| head.visibility().visible(i, j))
-        .collect();
-    let mut row = Array1::zeros(tokens.len());
-    if seen.is_empty() {
-        return row;
-    }
-    let (sink, odds) = odds_from_inputs(head, trace, i, &seen);
-    let total = sink + odds.iter().sum::<f64>();
-    let mut odds = seen.iter().zip(odds).peekable();
-    for (weight, token) in row.iter_mut().zip(tokens) {
-        if let Some((_, odds)) = odds.next_if(|(seen, _)| *seen == token) {
-            *weight = odds / total;
-        }
-    }
-    row
-}
-
-fn squares(values: &Array2<f64>) -> Array1<f64> {
-    values.map_axis(Axis(1), |value| inner(value, value))
-}
-
-/// The tokens of `kv_len` that are not in `kept`, ascending.
-pub(super) fn others(kv_len: usize, kept: &[usize]) -> Vec<usize> {
-    (0..kv_len).filter(|token| kept.binary_search(token).is_err()).collect()
-}
-
-/// `tokens` in the order of `errors`, least first; of equals the older first.
-pub(super) fn by_error(tokens: &[usize], errors: &Array1<f64>) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..tokens.len()).collect();
-    places.sort_by(|&a, &b| errors[a].total_cmp(&errors[b]));
-    places.into_iter().map(|place| tokens[place]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selection::evicted;
     use crate::set::removal_error;
     use crate::test_heads::{logs, scattered, trace, two_queries};
     use approx::assert_relative_eq;
     use ndarray::array;
 
-    fn assert_exact(head: &Head, trace: &AttentionTrace, window: QueryWindow, tokens: Vec<usize>) {
-        let kv_len = head.kv_len();
-        let kept = Kept::new(head, trace, window, tokens.clone());
-        let size = head
-            .value()
-            .iter()
-            .fold(0.0f64, |size, value| size.max(value.abs()))
-            .powi(2);
-        let check = |error: f64, kept: &[usize]| {
-            let exact = removal_error(head, trace, &others(kv_len, kept), window);
-            // Ten digits of the squared values, as in greedy removal.
-            assert_relative_eq!(error, exact, max_relative = 1e-10, epsilon = 1e-10 * size);
-        };
-        check(kept.error(), &tokens);
-        for (error, &gone) in kept.errors_without().iter().zip(&tokens) {
-            check(
-                *error,
-                &tokens
-                    .iter()
-                    .copied()
-                    .filter(|&token| token != gone)
-                    .collect::<Vec<_>>(),
-            );
-        }
-        let outside = others(kv_len, &tokens);
-        for (error, &new) in kept.errors_with(&outside).iter().zip(&outside) {
-            let mut joined = [&tokens[..], &[new]].concat();
-            joined.sort_unstable();
-            check(*error, &joined);
-        }
-    }
-
     #[test]
-    fn the_errors_are_the_exact_set_errors() {
-        for head in [scattered(None), scattered(Some(1.0)), scattered(None).without(&[2])] {
+    fn the_error_is_the_exact_one_of_the_set() {
+        for head in [
+            scattered(None),
+            scattered(Some(1.0)),
+            scattered(None).without(&[2]),
+            logs(),
+            two_queries(),
+        ] {
+            let (trace, tokens) = (trace(&head), head.kv_len());
             for window in [QueryWindow::All, QueryWindow::Last(2)] {
-                for tokens in [vec![], vec![0], vec![6], vec![1, 3, 4], (0..7).collect()] {
-                    assert_exact(&head, &trace(&head), window, tokens);
+                for kept in [vec![], vec![0], vec![1, 2], (0..tokens).collect()] {
+                    let problem = Problem {
+                        head: &head,
+                        trace: &trace,
+                        window,
+                    };
+                    let exact = removal_error(&head, &trace, &evicted(tokens, &kept), window);
+                    let error = Kept::new(problem, kept).error();
+                    assert_relative_eq!(error, exact, max_relative = 1e-13, epsilon = 1e-28);
                 }
             }
         }
-        assert_exact(&two_queries(), &trace(&two_queries()), QueryWindow::All, vec![2]);
-        assert_exact(&logs(), &trace(&logs()), QueryWindow::All, vec![0, 2]);
     }
 
     #[test]
-    fn a_weight_near_one_is_not_lost() {
-        let head = Head::new(array![[1.0]], array![[1e-20f64.ln()], [0.0]], array![[3.0], [5.0]]).unwrap();
-        assert_exact(&head, &trace(&head), QueryWindow::All, vec![0, 1]);
+    fn tokens_that_left_and_joined_leave_the_same_as_those_that_stayed() {
+        for head in [
+            scattered(None),
+            scattered(Some(1.0)),
+            scattered(None).without(&[2]),
+            two_queries(),
+        ] {
+            let (trace, tokens) = (trace(&head), head.kv_len());
+            for window in [QueryWindow::All, QueryWindow::Last(2)] {
+                let problem = Problem {
+                    head: &head,
+                    trace: &trace,
+                    window,
+                };
+                let mut kept = Kept::new(problem, (0..tokens).collect());
+                for (step, moved) in [
+                    (Step::Evict, vec![0, 2]),
+                    (Step::Evict, vec![1]),
+                    (Step::Add, vec![2]),
+                    (Step::Evict, (2..tokens).collect()),
+                    (Step::Add, vec![1, 0]),
+                ] {
+                    kept = kept.after(step, &moved);
+                    let fresh = Kept::new(problem, kept.tokens.clone());
+                    assert!(kept.tokens.is_sorted());
+                    assert_relative_eq!(kept.left, fresh.left, max_relative = 1e-14, epsilon = 1e-15);
+                    assert_relative_eq!(kept.output, fresh.output, max_relative = 1e-13, epsilon = 1e-14);
+                }
+                assert_eq!(kept.tokens, [0, 1]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_output_is_summed_afresh_before_its_digits_are_lost() {
+        // Weights of 1, 1e-8 and 1e-16 nearly: by subtraction the second would be left with half of its digits, the third with none.
+        let key = array![[0.0], [1e-8f64.ln()], [1e-16f64.ln()]];
+        let head = Head::new(array![[1.0]], key, array![[1.0], [3.0], [5.0]]).unwrap();
+        let trace = trace(&head);
+        let problem = Problem {
+            head: &head,
+            trace: &trace,
+            window: QueryWindow::All,
+        };
+        let two = Kept::new(problem, vec![0, 1, 2]).after(Step::Evict, &[0]);
+        assert_relative_eq!(two.output[[0, 0]], 3.0 + 2e-8, max_relative = 1e-14);
+        let one = two.after(Step::Evict, &[1]);
+        assert_eq!(one.output, array![[5.0]]);
+        assert_eq!(
+            (one.left[0], one.most[0]),
+            (trace.weights[[0, 2]], trace.weights[[0, 2]])
+        );
+        // What joined and left again was lent its weight: the most that was left is remembered.
+        let back = one.after(Step::Add, &[0]).after(Step::Evict, &[0]);
+        assert_eq!(back.output, array![[5.0]]);
+    }
+
+    #[test]
+    fn what_is_left_counts_the_sink() {
+        let head = logs().with_sink(0.0).unwrap();
+        let trace = trace(&head);
+        let problem = Problem {
+            head: &head,
+            trace: &trace,
+            window: QueryWindow::All,
+        };
+        let kept = Kept::new(problem, vec![1]);
+        assert_relative_eq!(kept.left, array![3.0 / 9.0], max_relative = 1e-15);
+        assert_relative_eq!(kept.output, array![[4.0 * 2.0 / 3.0]], max_relative = 1e-15);
     }
 
     #[test]
@@ -255,13 +252,11 @@ mod tests {
             output: array![[1.0]],
             log_sum_exp: array![740.0],
         };
-        let kept = Kept::new(&head, &seen, QueryWindow::All, vec![0, 1]);
-        assert_relative_eq!(kept.error(), 36.0, max_relative = 1e-13);
-    }
-
-    #[test]
-    fn of_equal_errors_the_older_comes_first() {
-        assert_eq!(by_error(&[4, 7, 9], &array![1.0, 0.0, 1.0]), [7, 4, 9]);
-        assert_eq!(others(4, &[1, 2]), [0, 3]);
+        let problem = Problem {
+            head: &head,
+            trace: &seen,
+            window: QueryWindow::All,
+        };
+        assert_relative_eq!(Kept::new(problem, vec![0, 1]).error(), 36.0, max_relative = 1e-13);
     }
 }

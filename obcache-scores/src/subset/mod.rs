@@ -2,8 +2,8 @@
 //!
 //! | selection | what it does | cost, n tokens, w queries |
 //! |---|---|---|
-//! | [`rounds`] | evicts a share of what is left, re-scores what is left exactly, and so on | a few passes of 3 products n·w·d |
-//! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | 5 products n·w·d a swap |
+//! | [`halving`] | evicts half of what must go among the candidates that are missed least, scores again, evicts the rest | a few dozen products n·w·d |
+//! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | 4 products n·w·d a swap |
 //! | [`addition`] | keeps, one after the other, the token that leaves the least error | n passes in n·w each |
 //! | [`beam`] | greedy removal that follows several sets at once | n passes a set |
 //! | [`exhaustive`] | tries every set | small problems only |
@@ -22,15 +22,22 @@ pub mod cholesky;
 pub mod exchange;
 pub mod exhaustive;
 pub mod gram;
-mod kept;
-pub mod rounds;
+pub mod halving;
+pub(crate) mod kept;
+pub(crate) mod pool;
+pub(crate) mod step;
 
-/// Exact error of the set `kept`, ascending, without each of its tokens in turn, shape (kept): what a round of removal ranks by.
+use kept::{Kept, Problem};
+use pool::Pool;
+use step::Step;
+
+/// Exact error of the set `kept`, ascending, without each of its tokens in turn, shape (kept): what removal ranks by.
 ///
 /// # Panics
 /// Where the shapes of `trace` are not those of `head`, or a token is past its end.
 pub fn errors_without(head: &Head, trace: &AttentionTrace, window: QueryWindow, kept: &[usize]) -> Array1<f64> {
-    kept::Kept::new(head, trace, window, kept.to_vec()).errors_without()
+    let kept = Kept::new(Problem { head, trace, window }, kept.to_vec());
+    Array1::from(Pool::new(Step::Evict, &kept, kept.tokens.clone()).errors())
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use obd_core::Perturbation;
 
 use super::failure::Failure;
 use crate::counterexample::interaction::{self, Interaction};
+use crate::counterexample::selection;
 use crate::counterexample::{Outcome, score_names, search};
 
-/// Finds and shrinks the smallest attention problem in which the score ranks two tokens against the truth, or in which two
-/// tokens cost more, or less, together than one by one.
+/// Finds and shrinks the smallest attention problem in which the score ranks two tokens against the truth, in which a selection
+/// keeps a set that is not the best, or in which two tokens cost more, or less, together than one by one.
 ///
 /// The problem is printed as numbers that can be checked by hand: query, keys, values, logits, weights, output, and the
 /// score and the true error of both tokens with their arithmetic. The truth is brute force: attention is run again.
@@ -18,14 +19,14 @@ use crate::counterexample::{Outcome, score_names, search};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The score that is doubted.
-    #[arg(long, value_parser = PossibleValuesParser::new(score_names()), required_unless_present = "interaction")]
+    #[arg(long, value_parser = PossibleValuesParser::new(score_names()), required_unless_present_any = ["interaction", "selection"])]
     score: Option<String>,
 
     /// The perturbation whose squared norm is the truth.
     #[arg(
         long,
         value_parser = PossibleValuesParser::new(Perturbation::ALL.map(Perturbation::name)),
-        required_unless_present = "interaction"
+        required_unless_present_any = ["interaction", "selection"]
     )]
     truth: Option<String>,
 
@@ -36,6 +37,14 @@ pub(super) struct Arguments {
         conflicts_with_all = ["score", "truth"]
     )]
     interaction: Option<String>,
+
+    /// Instead of a score: the selection that keeps a worse set than the best of its size.
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(selection::names()),
+        conflicts_with_all = ["score", "truth", "interaction"]
+    )]
+    selection: Option<String>,
 
     /// Seed of the problems drawn.
     #[arg(long, default_value_t = 0)]
@@ -51,17 +60,30 @@ Examples:
   obcache counterexample --score value --truth value-zeroing
       none: this score is exact (claim C9)
   obcache counterexample --interaction super-additive
-      why a ranking of single tokens does not choose a set (claim C37)";
+      why a ranking of single tokens does not choose a set (claim C37)
+  obcache counterexample --selection greedy
+      where the greedy set is not the best one";
 
 impl Arguments {
     pub fn run(&self) -> Result<String, Failure> {
-        match (&self.interaction, &self.score, &self.truth) {
-            (Some(name), ..) => self.interaction(name),
-            (None, Some(score), Some(truth)) => self.misranking(score, truth),
+        match (&self.selection, &self.interaction, &self.score, &self.truth) {
+            (Some(name), ..) => self.selection(name),
+            (_, Some(name), ..) => self.interaction(name),
+            (.., Some(score), Some(truth)) => self.misranking(score, truth),
             _ => Err(Failure::Input(
-                "expected --score and --truth, or --interaction".to_owned(),
+                "expected --score and --truth, --selection, or --interaction".to_owned(),
             )),
         }
+    }
+
+    fn selection(&self, name: &str) -> Result<String, Failure> {
+        let outcome = selection::search(name, self.seed);
+        let (example, problems) =
+            outcome.ok_or_else(|| Failure::Input(format!("there is no selection named {name:?}")))?;
+        Ok(example.map_or_else(
+            || format!("None found: in {problems} problems `{name}` never kept a set clearly worse than the best of its size."),
+            |example| example.to_string(),
+        ))
     }
 
     fn interaction(&self, name: &str) -> Result<String, Failure> {

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use ndarray::ArrayView1;
 use obcache_scores::Score;
-use obd_core::{AttentionTrace, Head, Perturbation};
+use obd_core::{AttentionTrace, Head, Perturbation, QueryWindow};
 use reference_attention::{attend, oracle};
 
 use super::Counterexample;
@@ -138,6 +138,32 @@ fn heuristic(name: &str) -> &'static str {
         "weight-avgpool" => "the summed weights of a token and its 3 neighbours on each side, over 7",
         _ => "position: the first 4 tokens, then the newer the higher",
     }
+}
+
+/// What each of `sets` costs, attention run again without it.
+pub(super) fn errors_without(
+    f: &mut Formatter<'_>,
+    head: &Head,
+    trace: &AttentionTrace,
+    sets: &[&[usize]],
+) -> fmt::Result {
+    writeln!(f, "error = ‖o without the tokens - o‖², attention run again")?;
+    for set in sets {
+        let change = oracle::set_removal(head, set);
+        let rows = change.outer_iter().zip(trace.output.outer_iter());
+        let words: Vec<String> = rows
+            .map(|(change, output)| format!("‖{} - {}‖²", vector((&output + &change).view()), vector(output)))
+            .collect();
+        let names: Vec<String> = set.iter().map(usize::to_string).collect();
+        writeln!(
+            f,
+            "  without {}: {} = {}",
+            names.join(" and "),
+            words.join(" + "),
+            number(oracle::error(&change, QueryWindow::All))
+        )?;
+    }
+    Ok(())
 }
 
 fn deed(truth: Perturbation) -> &'static str {

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use obd_core::{Head, Perturbation, QueryWindow};
 use reference_attention::{attend, oracle};
 
-use super::by_hand::{number, problem, vector};
+use super::by_hand::{errors_without, number, problem};
 use super::problem::SIZES;
 use super::{first, runner};
 
@@ -99,27 +99,8 @@ impl Display for Example {
             self.interaction.name()
         )?;
         problem(f, &self.head, &trace, self.problems)?;
-        writeln!(f, "error = ‖o without the tokens - o‖², attention run again")?;
-        let mut sum = 0.0;
-        for set in [&[a][..], &[b], &[a, b]] {
-            let change = oracle::set_removal(&self.head, set);
-            let rows = change.outer_iter().zip(trace.output.outer_iter());
-            let words: Vec<String> = rows
-                .map(|(change, output)| format!("‖{} - {}‖²", vector((&output + &change).view()), vector(output)))
-                .collect();
-            let error = together(&self.head, set);
-            let names: Vec<String> = set.iter().map(usize::to_string).collect();
-            writeln!(
-                f,
-                "  without {}: {} = {}",
-                names.join(" and "),
-                words.join(" + "),
-                number(error)
-            )?;
-            if set.len() == 1 {
-                sum += error;
-            }
-        }
+        errors_without(f, &self.head, &trace, &[&[a], &[b], &[a, b]])?;
+        let sum = together(&self.head, &[a]) + together(&self.head, &[b]);
         writeln!(
             f,
             "\none by one {}, together {}",

@@ -9,6 +9,7 @@ mod field;
 pub mod interaction;
 mod misranked;
 mod problem;
+pub mod selection;
 
 use std::cell::Cell;
 

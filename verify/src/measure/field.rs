@@ -228,6 +228,9 @@ impl<'a> Past<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
     use ndarray::Array2;
     use rand::{RngExt, SeedableRng};
@@ -240,6 +243,24 @@ mod tests {
         (0..2)
             .map(|_| attended(Head::new(rows(4), key.clone(), value.clone()).unwrap()))
             .collect()
+    }
+
+    /// A score's name without what it is told: `snapkv, max pool` and `caote over weight` are SnapKV and CAOTE.
+    fn base(name: &str) -> String {
+        let name = name.split_once(',').map_or(name, |(name, _)| name);
+        name.split_once(" over ").map_or(name, |(name, _)| name).to_owned()
+    }
+
+    #[test]
+    fn every_score_of_the_report_has_a_page_of_the_book() {
+        let layer = [KvGroup::new(heads(40)).unwrap()];
+        let past = Past::new(&layer, &layer[0]);
+        let rankings = past.rankings().into_iter().chain(past.rankings_at(8));
+        let scores: BTreeSet<String> = rankings.map(|(name, _)| base(&name)).collect();
+        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/scores");
+        let pages = std::fs::read_dir(book).unwrap().map(|page| page.unwrap().path());
+        let written = pages.map(|page| page.file_stem().unwrap().to_str().unwrap().to_owned());
+        assert_eq!(scores, written.collect());
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Regret {
     pub window: String,
     /// Queries that the error sums over: `in-window`, those of the score, or `future`.
     pub queries: String,
-    /// Score, or a selection of a set: `greedy` exact removal, `rounds`, `exchange`, `gram`, `cholesky`,
+    /// Score, or a selection of a set: `greedy` exact removal, `halving`, `exchange`, `gram`, `cholesky`,
     /// `addition`, and over at most 32 queries of heads of at most 384 tokens `beam`, which protects nothing.
     pub score: String,
     /// `none`, or `sinks-and-recent`: 4 sinks and, of the rest of the budget, the most recent half are kept whatever the score

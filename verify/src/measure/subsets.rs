@@ -1,7 +1,7 @@
 //! Selections that choose a set, measured beside every ranking of single tokens.
 
 use ndarray::{Array1, Array2};
-use obcache_scores::subset::{addition, beam, cholesky, exchange, gram, rounds};
+use obcache_scores::subset::{addition, beam, cholesky, exchange, gram, halving};
 use obcache_scores::{Protection, greedy};
 use obd_core::QueryWindow;
 
@@ -9,7 +9,7 @@ use super::BUDGETS;
 use super::split::Split;
 
 /// Set selections that are quick enough to serve, in the order of the report.
-pub(crate) const SUBSETS: [&str; 2] = ["rounds", "exchange"];
+pub(crate) const SUBSETS: [&str; 2] = ["halving", "exchange"];
 
 /// Set selections that are there to compare with, each an order of the tokens but [`BEAM`].
 pub(crate) const YARDSTICKS: [&str; 5] = ["greedy", "gram", "cholesky", "addition", BEAM];
@@ -27,9 +27,9 @@ const FEW: usize = 32;
 /// The tokens of the split's past that each of [`SUBSETS`] keeps, ascending.
 pub(super) fn kept(split: &Split, window: QueryWindow, budget: usize, protection: Protection) -> [Vec<usize>; 2] {
     let (head, trace) = split.scored;
-    let in_rounds = rounds::keep(head, trace, window, budget, protection, rounds::ROUNDS);
-    let exchanged = exchange::improve(head, trace, window, in_rounds.clone(), protection, exchange::EXCHANGES);
-    [in_rounds, exchanged]
+    let halved = halving::keep(head, trace, window, budget, protection);
+    let exchanged = exchange::improve(head, trace, window, halved.clone(), protection, exchange::EXCHANGES);
+    [halved, exchanged]
 }
 
 /// The orders among [`YARDSTICKS`] as rankings, `gram` being the matrix of the split's past over the window.

@@ -236,8 +236,8 @@ fn regret(measurements: &Measurements, queries: &'static str) -> Result<Figure, 
         "True error of the evicted set on {whose}, over that of the set which the exact single-token oracle evicts without \
          protection (the line at 1); geometric mean over the heads, bands are 95 % bootstrap intervals. Left: a ranking decides alone. \
          Right: the first 4 tokens and the most recent half of the rest of the budget are kept whatever it says. removal ranks \
-         tokens by their own exact error, greedy evicts one by one what hurts the whole set least, exchange comes near it with a few matrix \
-         products, streaming-llm keeps sinks and recent tokens only."
+         tokens by their own exact error, greedy evicts one by one what hurts the whole set least, exchange mends what halving, a cheap \
+         likeness of greedy, chose, streaming-llm keeps sinks and recent tokens only."
     );
     let title = format!("What an eviction costs at each budget, {queries} queries");
     line_panels(&title, &caption, &REGRET_AXES, &panels)

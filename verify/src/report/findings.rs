@@ -3,6 +3,8 @@
 use super::lookup::{Wanted, interval, show};
 use crate::measure::allocation::{Allocation, SCORES};
 use crate::measure::projection::PER_HEAD;
+use obcache_scores::subset::exchange::EXCHANGES;
+
 use crate::measure::subsets::{BEAM, BEAM_TOKENS, BEAM_WIDTH, SUBSETS, YARDSTICKS};
 use crate::measure::{BUDGETS, Interaction, Measurements, PROTECTIONS, Summary};
 
@@ -104,25 +106,27 @@ fn sets(measurements: &Measurements) -> Vec<String> {
 
 /// How near the cheap set selections come to greedy removal.
 fn subsets(measurements: &Measurements) -> Vec<String> {
-    let sentence = |queries: &str| {
+    let sentence = |(window, queries): (&str, &str)| {
         let at = |score: &str| -> Vec<String> {
             let budgets = BUDGETS.into_iter().filter_map(|budget| {
-                let row = Wanted::over_greedy("all", queries, PROTECTIONS[0], budget).of(measurements, score)?;
+                let row = Wanted::over_greedy(window, queries, PROTECTIONS[0], budget).of(measurements, score)?;
                 Some(format!("{} at {:.0} %", interval(row), 100.0 * budget))
             });
             budgets.collect()
         };
-        let (rounds, exchange) = (at(SUBSETS[0]), at(SUBSETS[1]));
-        (!rounds.is_empty() && !exchange.is_empty()).then(|| {
+        let (halving, exchange) = (at(SUBSETS[0]), at(SUBSETS[1]));
+        (!halving.is_empty() && !exchange.is_empty()).then(|| {
             format!(
-                "Removal in 16 rounds, re-scoring what is left after each, on {queries} queries, has {} times the error of greedy exact removal; \
-                 with at most 16 exchanges after it {}.",
-                rounds.join(", "),
+                "Removal by halving, score window {window}, on {queries} queries, has {} times the error of greedy exact removal; \
+                 with at most {EXCHANGES} exchanges after it {}.",
+                halving.join(", "),
                 exchange.join(", ")
             )
         })
     };
-    ["in-window", "future"].into_iter().filter_map(sentence).collect()
+    let windows = ["all", "last-32"].into_iter();
+    let cases = windows.flat_map(|window| ["in-window", "future"].map(|queries| (window, queries)));
+    cases.filter_map(sentence).collect()
 }
 
 /// How the dearer and the first-order set selections compare with greedy removal.
