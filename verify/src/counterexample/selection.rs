@@ -138,16 +138,14 @@ impl Display for Example {
         let trace = attend(&self.head);
         problem(f, &self.head, &trace, self.problems)?;
         errors_without(f, &self.head, &trace, &[gone, better])?;
-        let ratio = error(&self.head, gone) / error(&self.head, better);
-        if ratio.is_finite() {
-            writeln!(
-                f,
-                "\n{} times the least error of a set of {}",
-                number(ratio),
-                gone.len()
-            )?;
-        }
-        Ok(())
+        let (own, least) = (error(&self.head, gone), error(&self.head, better));
+        writeln!(
+            f,
+            "\n{} against {}, the least of all sets of {}",
+            number(own),
+            number(least),
+            gone.len()
+        )
     }
 }
 
