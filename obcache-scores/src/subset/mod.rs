@@ -3,7 +3,7 @@
 //! | selection | what it does | cost, n tokens, w queries |
 //! |---|---|---|
 //! | [`halving`] | evicts half of what must go among the candidates that are missed least, scores again, evicts the rest | a few dozen products n·w·d |
-//! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | 4 products n·w·d a swap |
+//! | [`exchange`] | then swaps the most missed evicted tokens for the least needed kept ones, while the exact error falls | one scoring of all tokens, 3 products n·w·d, an exchange |
 //! | [`addition`] | keeps, one after the other, the token that leaves the least error | n passes in n·w each |
 //! | [`beam`] | greedy removal that follows several sets at once | n passes a set |
 //! | [`exhaustive`] | tries every set | small problems only |
