@@ -27,7 +27,7 @@ impl Survivors {
         let kept: Vec<usize> = (0..head.kv_len())
             .filter(|&j| keep(j) && head.visibility().visible(i, j))
             .collect();
-        let sink = head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[i]).exp());
+        let sink = trace.sink_weight(head, i);
         let weights: Vec<f64> = kept.iter().map(|&j| trace.weights[[i, j]]).collect();
         let weight = sink + weights.iter().sum::<f64>();
         let output = if weight < UNDERFLOW {

@@ -1,7 +1,9 @@
 //! Small heads whose attention can be done by hand, with their traces from a plain softmax.
 
 use ndarray::{Array1, Array2, array};
-use obd_core::{AttentionTrace, Head};
+use obd_core::{AttentionTrace, Head, QueryWindow};
+
+use crate::subset::kept::Problem;
 
 /// Attention in four lines, to have a trace to score. It knows no closed form.
 pub fn trace(head: &Head) -> AttentionTrace {
@@ -25,6 +27,11 @@ pub fn trace(head: &Head) -> AttentionTrace {
         logits,
         weights,
     }
+}
+
+/// What sets of tokens are chosen from.
+pub fn problem<'a>(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow) -> Problem<'a> {
+    Problem { head, trace, window }
 }
 
 /// Logits ln 1, ln 2, ln 5 and values 8, 4, 0: weights 1/8, 2/8, 5/8, output 2.

@@ -128,8 +128,7 @@ pub fn greedy_order(
 fn renormalised(head: &Head, trace: &AttentionTrace, queries: &[usize], kept: &[usize]) -> Array2<f64> {
     let mut weights = trace.weights.select(Axis(0), queries).select(Axis(1), kept);
     for (mut row, &i) in weights.rows_mut().into_iter().zip(queries) {
-        let sink = head.sink().map_or(0.0, |sink| (sink - trace.log_sum_exp[i]).exp());
-        let left = row.sum() + sink;
+        let left = row.sum() + trace.sink_weight(head, i);
         if left > 0.0 {
             row /= left;
         }

@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, Array2};
 
+use crate::Head;
+
 /// The record of one head's attention.
 ///
 /// | field | shape | meaning |
@@ -20,4 +22,35 @@ pub struct AttentionTrace<S = f64> {
     pub output: Array2<S>,
     /// Log of the softmax denominator, natural base, shape (query_len).
     pub log_sum_exp: Array1<S>,
+}
+
+impl AttentionTrace {
+    /// Weight that the sink of `head` takes in the softmax of `query`; 0 where there is none.
+    ///
+    /// # Panics
+    /// Where `query` is past the end of the trace.
+    pub fn sink_weight(&self, head: &Head, query: usize) -> f64 {
+        head.sink().map_or(0.0, |sink| (sink - self.log_sum_exp[query]).exp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn a_sink_takes_its_share_of_the_whole() {
+        // Logits 0 and ln 2 of the token and the sink: a third and two thirds of a sum of 3.
+        let head = Head::new(array![[0.0]], array![[0.0]], array![[5.0]]).unwrap();
+        let trace = AttentionTrace {
+            logits: array![[0.0]],
+            weights: array![[1.0 / 3.0]],
+            output: array![[5.0 / 3.0]],
+            log_sum_exp: array![3f64.ln()],
+        };
+        assert_eq!(trace.sink_weight(&head, 0), 0.0);
+        let sunk = head.with_sink(2f64.ln()).unwrap();
+        approx::assert_relative_eq!(trace.sink_weight(&sunk, 0), 2.0 / 3.0, max_relative = 1e-15);
+    }
 }

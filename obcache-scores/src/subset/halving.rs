@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::greedy;
     use crate::set::removal_error;
-    use crate::test_heads::{scattered, trace};
+    use crate::test_heads::{problem, scattered, trace};
     use ndarray::{Array2, array};
 
     /// Two queries that see `tokens` scattered ones.
@@ -127,11 +127,7 @@ mod tests {
         let trace = trace(&head);
         let (all, problem) = (
             (0..150).collect::<Vec<usize>>(),
-            Problem {
-                head: &head,
-                trace: &trace,
-                window: QueryWindow::All,
-            },
+            problem(&head, &trace, QueryWindow::All),
         );
         for (step, kept) in [(Step::Evict, all.clone()), (Step::Add, vec![])] {
             let definition = Definition {

@@ -38,7 +38,7 @@ impl Problem<'_> {
         let mut left = weights.sum_axis(Axis(1));
         let mut output = weights.dot(&head.value().select(Axis(0), tokens));
         for ((left, mut output), &i) in left.iter_mut().zip(output.rows_mut()).zip(queries) {
-            *left += head.sink().map_or(0.0, |sink| (sink - self.trace.log_sum_exp[i]).exp());
+            *left += self.trace.sink_weight(head, i);
             if *left >= UNDERFLOW {
                 output /= *left;
             } else {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::selection::evicted;
     use crate::set::removal_error;
-    use crate::test_heads::{logs, scattered, trace, two_queries};
+    use crate::test_heads::{logs, problem, scattered, trace, two_queries};
     use approx::assert_relative_eq;
     use ndarray::array;
 
@@ -152,11 +152,7 @@ mod tests {
             let (trace, tokens) = (trace(&head), head.kv_len());
             for window in [QueryWindow::All, QueryWindow::Last(2)] {
                 for kept in [vec![], vec![0], vec![1, 2], (0..tokens).collect()] {
-                    let problem = Problem {
-                        head: &head,
-                        trace: &trace,
-                        window,
-                    };
+                    let problem = problem(&head, &trace, window);
                     let exact = removal_error(&head, &trace, &evicted(tokens, &kept), window);
                     let error = Kept::new(problem, kept).error();
                     assert_relative_eq!(error, exact, max_relative = 1e-13, epsilon = 1e-28);
@@ -175,11 +171,7 @@ mod tests {
         ] {
             let (trace, tokens) = (trace(&head), head.kv_len());
             for window in [QueryWindow::All, QueryWindow::Last(2)] {
-                let problem = Problem {
-                    head: &head,
-                    trace: &trace,
-                    window,
-                };
+                let problem = problem(&head, &trace, window);
                 let mut kept = Kept::new(problem, (0..tokens).collect());
                 for (step, moved) in [
                     (Step::Evict, vec![0, 2]),
@@ -205,11 +197,7 @@ mod tests {
         let key = array![[0.0], [1e-8f64.ln()], [1e-16f64.ln()]];
         let head = Head::new(array![[1.0]], key, array![[1.0], [3.0], [5.0]]).unwrap();
         let trace = trace(&head);
-        let problem = Problem {
-            head: &head,
-            trace: &trace,
-            window: QueryWindow::All,
-        };
+        let problem = problem(&head, &trace, QueryWindow::All);
         let two = Kept::new(problem, vec![0, 1, 2]).after(Step::Evict, &[0]);
         assert_relative_eq!(two.output[[0, 0]], 3.0 + 2e-8, max_relative = 1e-14);
         let one = two.after(Step::Evict, &[1]);
@@ -227,11 +215,7 @@ mod tests {
     fn what_is_left_counts_the_sink() {
         let head = logs().with_sink(0.0).unwrap();
         let trace = trace(&head);
-        let problem = Problem {
-            head: &head,
-            trace: &trace,
-            window: QueryWindow::All,
-        };
+        let problem = problem(&head, &trace, QueryWindow::All);
         let kept = Kept::new(problem, vec![1]);
         assert_relative_eq!(kept.left, array![3.0 / 9.0], max_relative = 1e-15);
         assert_relative_eq!(kept.output, array![[4.0 * 2.0 / 3.0]], max_relative = 1e-15);
@@ -252,11 +236,7 @@ mod tests {
             output: array![[1.0]],
             log_sum_exp: array![740.0],
         };
-        let problem = Problem {
-            head: &head,
-            trace: &seen,
-            window: QueryWindow::All,
-        };
+        let problem = problem(&head, &seen, QueryWindow::All);
         assert_relative_eq!(Kept::new(problem, vec![0, 1]).error(), 36.0, max_relative = 1e-13);
     }
 }

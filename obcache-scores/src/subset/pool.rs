@@ -109,11 +109,7 @@ impl<'a> Pool<'a> {
         for row in &self.rows {
             let (seen, hidden) = errors.split_at_mut(row.weights.len());
             hidden.iter_mut().for_each(|error| *error += row.own.change);
-            if row.weights.iter().all(|&weight| self.step.divides(row.weight, weight)) {
-                self.add_errors(row, seen);
-            } else {
-                self.add_errors_one_by_one(row, seen);
-            }
+            self.add_errors(row, seen);
         }
         errors
     }
@@ -121,21 +117,13 @@ impl<'a> Pool<'a> {
     /// Adds the errors of a row to those of the candidates that it sees.
     fn add_errors(&self, row: &Row, errors: &mut [f64]) {
         let products = row.output_products.iter().zip(&row.change_products).zip(&self.squares);
-        for ((error, &weight), ((&output, &change), &square)) in errors.iter_mut().zip(&row.weights).zip(products) {
-            *error += row
-                .own
-                .error(self.step.factor(row.weight, weight), [output, change, square]);
-        }
-    }
-
-    /// The same where a candidate leaves too little to divide by.
-    fn add_errors_one_by_one(&self, row: &Row, errors: &mut [f64]) {
-        for (slot, (error, &weight)) in errors.iter_mut().zip(&row.weights).enumerate() {
+        let candidates = errors.iter_mut().zip(&self.candidates).zip(&row.weights);
+        for (((error, &token), &weight), ((&output, &change), &square)) in candidates.zip(products) {
             *error += if self.step.divides(row.weight, weight) {
-                let products = [row.output_products[slot], row.change_products[slot], self.squares[slot]];
-                row.own.error(self.step.factor(row.weight, weight), products)
+                row.own
+                    .error(self.step.factor(row.weight, weight), [output, change, square])
             } else {
-                self.error_of_survivors(row.query, self.candidates[slot])
+                self.error_of_survivors(row.query, token)
             };
         }
     }
@@ -175,7 +163,7 @@ impl<'a> Pool<'a> {
 
     /// Renormalises every row after the candidate in `slot` was taken.
     fn move_rows(&mut self, slot: usize) {
-        let products = self.products_with(self.values.row(slot));
+        let products = self.products_with(self.values.row(slot), self.candidates.len());
         let mut rows = std::mem::take(&mut self.rows);
         for row in &mut rows {
             let Some(&weight) = row.weights.get(slot) else {
@@ -215,36 +203,30 @@ impl<'a> Pool<'a> {
             weight: 1.0,
             built: 1.0,
             own: Products::new(output.view(), change.view()),
-            weights: self.renormalised(row.query),
-            output_products: self.products_with(output.view()),
-            change_products: self.products_with(change.view()),
+            weights: self.renormalised(row.query, seen),
+            output_products: self.products_with(output.view(), seen),
+            change_products: self.products_with(change.view(), seen),
         };
-        row.weights.truncate(seen);
-        row.output_products.truncate(seen);
-        row.change_products.truncate(seen);
     }
 
-    /// Weights of `query` on the candidates from its softmax inputs, of 1 over the kept tokens and the sink.
-    fn renormalised(&self, query: usize) -> Vec<f64> {
+    /// Weights of `query` on the first `count` candidates from its softmax inputs, of 1 over the kept tokens and the sink.
+    fn renormalised(&self, query: usize, count: usize) -> Vec<f64> {
         let Problem { head, trace, .. } = self.problem;
         let mut seen = self.kept.clone();
         seen.retain(|&token| head.visibility().visible(query, token));
         if seen.is_empty() {
-            return vec![0.0; self.candidates.len()];
+            return vec![0.0; count];
         }
         let (sink, odds) = odds_from_inputs(head, trace, query, &seen);
         let total = sink + odds.iter().sum::<f64>();
         let weight = |token| seen.binary_search(token).map_or(0.0, |place| odds[place] / total);
-        self.candidates.iter().map(weight).collect()
+        self.candidates.iter().take(count).map(weight).collect()
     }
 
-    /// The inner products of the candidates' values with `vector`.
-    fn products_with(&self, vector: ArrayView1<f64>) -> Vec<f64> {
-        self.values
-            .rows()
-            .into_iter()
-            .map(|value| inner(value, vector))
-            .collect()
+    /// The inner products of the first `count` candidates' values with `vector`.
+    fn products_with(&self, vector: ArrayView1<f64>, count: usize) -> Vec<f64> {
+        let values = self.values.rows().into_iter().take(count);
+        values.map(|value| inner(value, vector)).collect()
     }
 
     /// Output of `query` over the kept tokens but `gone`.
@@ -336,18 +318,12 @@ mod tests {
     use super::*;
     use crate::selection::evicted;
     use crate::set::removal_error;
-    use crate::test_heads::{logs, scattered, trace, two_queries};
+    use crate::test_heads::{logs, problem, scattered, trace, two_queries};
     use approx::assert_relative_eq;
     use ndarray::array;
-    use obd_core::{AttentionTrace, Head, QueryWindow};
+    use obd_core::{Head, QueryWindow};
 
-    fn problem<'a>(head: &'a Head, trace: &'a AttentionTrace) -> Problem<'a> {
-        Problem {
-            head,
-            trace,
-            window: QueryWindow::All,
-        }
-    }
+    const ALL: QueryWindow = QueryWindow::All;
 
     /// The pool's errors against the exact set errors.
     fn assert_exact(pool: &Pool) {
@@ -371,7 +347,7 @@ mod tests {
         }
     }
 
-    /// The same after each of the steps that take all candidates, the least harmful first or, `reversed`, the last in line.
+    /// The same after each of the steps that take all candidates, the least harmful first.
     fn assert_exact_to_the_end(mut pool: Pool) {
         assert_exact(&pool);
         while pool.take().is_some() {
@@ -394,10 +370,7 @@ mod tests {
         ] {
             let trace = trace(&head);
             for window in [QueryWindow::All, QueryWindow::Last(2)] {
-                let problem = Problem {
-                    window,
-                    ..problem(&head, &trace)
-                };
+                let problem = problem(&head, &trace, window);
                 let (full, empty) = (Kept::new(problem, all(&head)), Kept::new(problem, vec![]));
                 assert_exact_to_the_end(Pool::new(Step::Evict, &full, all(&head)));
                 assert_exact_to_the_end(Pool::new(Step::Add, &empty, all(&head)));
@@ -419,7 +392,11 @@ mod tests {
         )
         .unwrap();
         let trace = trace(&head);
-        let mut pool = Pool::new(Step::Evict, &Kept::new(problem(&head, &trace), all(&head)), all(&head));
+        let mut pool = Pool::new(
+            Step::Evict,
+            &Kept::new(problem(&head, &trace, ALL), all(&head)),
+            all(&head),
+        );
         for token in 0..7 {
             assert_exact(&pool);
             pool.kept.retain(|&kept| kept != token);
@@ -441,7 +418,7 @@ mod tests {
         .with_sink(0.3)
         .unwrap();
         let trace = trace(&head);
-        let kept = Kept::new(problem(&head, &trace), all(&head));
+        let kept = Kept::new(problem(&head, &trace, ALL), all(&head));
         let mut pool = Pool::new(Step::Evict, &kept, vec![0, 1, 3]);
         pool.kept.remove(0);
         pool.move_rows(0);
@@ -455,7 +432,11 @@ mod tests {
         // The first query sees only token 0 (value 10): evicting it costs 100; token 1 costs far less.
         let head = Head::new(array![[0.0], [0.0]], array![[0.0], [0.0]], array![[10.0], [12.0]]).unwrap();
         let trace = trace(&head);
-        let pool = Pool::new(Step::Evict, &Kept::new(problem(&head, &trace), vec![0, 1]), vec![0, 1]);
+        let pool = Pool::new(
+            Step::Evict,
+            &Kept::new(problem(&head, &trace, ALL), vec![0, 1]),
+            vec![0, 1],
+        );
         assert_eq!(pool.errors(), [101.0, 1.0]);
     }
 
@@ -463,7 +444,12 @@ mod tests {
     fn a_weight_near_one_is_not_lost() {
         let errors = |head: Head| {
             let trace = trace(&head);
-            Pool::new(Step::Evict, &Kept::new(problem(&head, &trace), vec![0, 1]), vec![0, 1]).errors()
+            Pool::new(
+                Step::Evict,
+                &Kept::new(problem(&head, &trace, ALL), vec![0, 1]),
+                vec![0, 1],
+            )
+            .errors()
         };
         let head = Head::new(array![[1.0]], array![[1e-20f64.ln()], [0.0]], array![[3.0], [5.0]]).unwrap();
         assert_relative_eq!(errors(head.clone())[1], 4.0, max_relative = 1e-12);
@@ -480,7 +466,7 @@ mod tests {
         let head = scattered(None);
         let trace = trace(&head);
         for (step, kept) in [(Step::Evict, all(&head)), (Step::Add, vec![])] {
-            let pool = || Pool::new(step, &Kept::new(problem(&head, &trace), kept.clone()), all(&head));
+            let pool = || Pool::new(step, &Kept::new(problem(&head, &trace, ALL), kept.clone()), all(&head));
             let errors = pool().errors();
             for count in 0..=8 {
                 let narrow = pool().narrowed(count);
@@ -497,12 +483,21 @@ mod tests {
     fn of_equals_the_oldest_are_held_and_taken() {
         let head = Head::new(array![[0.0]], Array2::zeros((4, 1)), array![[1.0], [1.0], [1.0], [1.0]]).unwrap();
         let trace = trace(&head);
-        let mut pool = Pool::new(Step::Evict, &Kept::new(problem(&head, &trace), all(&head)), all(&head)).narrowed(3);
+        let mut pool = Pool::new(
+            Step::Evict,
+            &Kept::new(problem(&head, &trace, ALL), all(&head)),
+            all(&head),
+        )
+        .narrowed(3);
         assert_eq!(pool.candidates, [0, 1, 2]);
         assert_eq!((pool.take(), pool.take()), (Some(0), Some(1)));
         assert_eq!((pool.kept.clone(), pool.candidates.clone()), (vec![2, 3], vec![2]));
         assert_eq!((pool.take(), pool.take()), (Some(2), None));
-        let mut pool = Pool::new(Step::Add, &Kept::new(problem(&head, &trace), vec![0, 3]), vec![1, 2]);
+        let mut pool = Pool::new(
+            Step::Add,
+            &Kept::new(problem(&head, &trace, ALL), vec![0, 3]),
+            vec![1, 2],
+        );
         assert_eq!((pool.take(), pool.take(), pool.take()), (Some(1), Some(2), None));
         assert_eq!(pool.kept, [0, 1, 2, 3]);
     }
@@ -513,7 +508,11 @@ mod tests {
         assert_eq!(up_to_the_last_seen(array![0.0, 0.0].view()), 0);
         let head = two_queries();
         let trace = trace(&head);
-        let pool = Pool::new(Step::Evict, &Kept::new(problem(&head, &trace), all(&head)), all(&head));
+        let pool = Pool::new(
+            Step::Evict,
+            &Kept::new(problem(&head, &trace, ALL), all(&head)),
+            all(&head),
+        );
         let seen: Vec<usize> = pool.rows.iter().map(|row| row.weights.len()).collect();
         assert_eq!(seen, [2, 3]);
         assert_eq!(pool.rows[0].output_products.len(), 2);

@@ -1,10 +1,10 @@
 //! What was found, in plain words made from the numbers; no sentence is written that the numbers do not carry.
 
+use obcache_scores::subset::exchange::EXCHANGES;
+
 use super::lookup::{Wanted, interval, show};
 use crate::measure::allocation::{Allocation, SCORES};
 use crate::measure::projection::PER_HEAD;
-use obcache_scores::subset::exchange::EXCHANGES;
-
 use crate::measure::subsets::{BEAM, BEAM_TOKENS, BEAM_WIDTH, SUBSETS, YARDSTICKS};
 use crate::measure::{BUDGETS, Interaction, Measurements, PROTECTIONS, Summary};
 
