@@ -1,7 +1,7 @@
 //! Scores 4,096 cached tokens for two query heads on one KV head, without keeping a trace.
 
-use ndarray::{Array2, Array3};
-use obcache_scores::strip::{Engine, Problem};
+use ndarray::{Array1, Array2, Array3};
+use obcache_scores::strip::{Buffers, Engine, Problem};
 use obcache_scores::{GroupReduction, Score};
 use obd_core::QueryWindow;
 use rand::{RngExt, SeedableRng};
@@ -22,12 +22,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let of_the_group = GroupReduction::Sum.reduce(&removal);
     // ANCHOR_END: score
 
-    let saliency = of_the_group.unwrap_or_default();
-    let (dearest, error) =
-        saliency.iter().enumerate().fold(
-            (0, 0.0),
-            |best, (token, &error)| if error > best.1 { (token, error) } else { best },
-        );
-    println!("evicting token {dearest} alone costs the most, {error:.3e}, over the last 512 queries");
+    let (token, error) = dearest(&of_the_group.unwrap_or_default());
+    println!("evicting token {token} alone costs the most, {error:.3e}, over the last 512 queries");
+
+    // ANCHOR: many
+    let mut buffers = Buffers::new();
+    for window in [QueryWindow::All, QueryWindow::Last(32)] {
+        let problem = problem.clone().with_queries(window);
+        // The closure is called after every 256 queries, for a progress bar.
+        let (heads, profile) = Engine::new().run_in(&mut buffers, &problem, &|| {});
+        let share = profile.products.as_secs_f64() / profile.total().as_secs_f64();
+        println!("{window:?}: {:.0} % of the time in matrix products", 100.0 * share);
+        for (head, saliencies) in heads.iter().enumerate() {
+            let (token, error) = dearest(saliencies.score(Score::Removal));
+            println!("  head {head}: token {token}, {error:.3e}");
+        }
+    }
+    // ANCHOR_END: many
     Ok(())
+}
+
+/// The token whose eviction costs the most, and what it costs.
+fn dearest(saliency: &Array1<f64>) -> (usize, f64) {
+    let costs = saliency.iter().copied().enumerate();
+    costs.fold((0, 0.0), |most, cost| if cost.1 > most.1 { cost } else { most })
 }

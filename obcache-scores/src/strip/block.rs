@@ -6,10 +6,11 @@ use aligned_vec::AVec;
 use ndarray::s;
 use pulp::Simd;
 
+use super::buffers::{Sizes, with_capacity};
 use super::element::Element;
 use super::first::{Contribution, Gap};
 use super::lanes::MOST_LANES;
-use super::packed::{Packed, dot, padded};
+use super::packed::{Packed, dot};
 use super::pair_sums::SUMS;
 use super::problem::Problem;
 use super::products;
@@ -32,7 +33,7 @@ const ROWS: usize = 8;
 const STRIP: usize = 34 << 20;
 
 /// What a block yields.
-#[derive(Default)]
+#[derive(Debug)]
 pub(super) struct BlockSums<T> {
     /// Tiles that some query of the block sees.
     pub tiles: Range<usize>,
@@ -47,22 +48,32 @@ pub(super) struct BlockSums<T> {
 }
 
 impl<T: Element> BlockSums<T> {
-    /// Zero sums of these tiles, and no query yet, with room for so many.
-    fn clear(&mut self, tiles: Range<usize>, queries: usize, value_dim: usize) {
-        let sums = tiles.len() * SUMS * T::TILE;
-        empty(&mut self.sums, sums);
-        self.sums.resize(sums, T::default());
-        self.tiles = tiles;
-        empty(&mut self.firsts, queries);
-        empty(&mut self.output, queries * value_dim);
-        empty(&mut self.log_sum_exp, queries);
+    /// Room for any block of a run of these sizes.
+    pub fn new(sizes: &Sizes) -> Self {
+        Self {
+            tiles: 0..0,
+            sums: Vec::with_capacity(sizes.widest * SUMS * T::TILE),
+            firsts: Vec::with_capacity(BLOCK),
+            output: Vec::with_capacity(BLOCK * sizes.value_dim),
+            log_sum_exp: Vec::with_capacity(BLOCK),
+        }
     }
-}
 
-/// Room for `len` items and no more: the memory of a run is stated.
-fn empty<N>(buffer: &mut Vec<N>, len: usize) {
-    buffer.clear();
-    buffer.reserve_exact(len);
+    /// Bytes of that room.
+    pub fn bytes(sizes: &Sizes) -> usize {
+        let numbers = sizes.widest * SUMS * T::TILE + BLOCK * sizes.value_dim;
+        numbers * size_of::<T>() + BLOCK * (size_of::<Contribution>() + size_of::<f64>())
+    }
+
+    /// Zero sums of these tiles, and no query yet.
+    fn clear(&mut self, tiles: Range<usize>) {
+        self.sums.clear();
+        self.sums.resize(tiles.len() * SUMS * T::TILE, T::default());
+        self.tiles = tiles;
+        self.firsts.clear();
+        self.output.clear();
+        self.log_sum_exp.clear();
+    }
 }
 
 /// A strip of a block: so many queries at a time are kept against all tokens they see.
@@ -100,6 +111,7 @@ impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
 }
 
 /// Buffers of one thread.
+#[derive(Debug)]
 pub(super) struct Workspace<T: Element> {
     /// Queries of a strip at most.
     height: usize,
@@ -125,17 +137,16 @@ pub(super) struct Workspace<T: Element> {
 }
 
 impl<T: Element> Workspace<T> {
-    /// Buffers for strips of up to `height` queries of a problem.
-    pub fn new(problem: &Problem<T>, height: usize) -> Self {
-        let rows = height.next_multiple_of(ROWS);
-        let value_width = padded(problem.value_dim());
+    /// Room for any strip of a run of these sizes.
+    pub fn new(sizes: &Sizes) -> Self {
+        let (height, rows) = (sizes.height, sizes.height.next_multiple_of(ROWS));
         Self {
             height,
-            query: with_capacity(rows * problem.head_dim()),
+            query: with_capacity(rows * sizes.head_dim),
             offsets: Vec::with_capacity(height),
-            logits: with_capacity(widest(problem) * rows * T::STRIDE),
+            logits: with_capacity(sizes.widest * rows * T::STRIDE),
             pairs: with_capacity(rows * T::STRIDE),
-            outputs: with_capacity(rows * value_width),
+            outputs: with_capacity(rows * sizes.value_dim),
             largest: Vec::with_capacity(height),
             firsts: Vec::with_capacity(height),
             shifts: Vec::with_capacity(height),
@@ -146,11 +157,10 @@ impl<T: Element> Workspace<T> {
         }
     }
 
-    /// Bytes of these buffers.
-    pub fn bytes(problem: &Problem<T>, height: usize) -> usize {
-        let rows = height.next_multiple_of(ROWS);
-        let value_width = padded(problem.value_dim());
-        let numbers = rows * (problem.head_dim() + (widest(problem) + 1) * T::STRIDE + value_width);
+    /// Bytes of that room.
+    pub fn bytes(sizes: &Sizes) -> usize {
+        let rows = sizes.height.next_multiple_of(ROWS);
+        let numbers = rows * (sizes.head_dim + (sizes.widest + 1) * T::STRIDE + sizes.value_dim);
         let query = size_of::<f64>()
             + size_of::<Largest<T>>()
             + size_of::<Option<(usize, f64)>>()
@@ -158,7 +168,7 @@ impl<T: Element> Workspace<T> {
             + size_of::<Sums<T>>()
             + size_of::<Others>()
             + size_of::<Row<T>>();
-        numbers * size_of::<T>() + height * query
+        numbers * size_of::<T>() + sizes.height * query
     }
 
     /// Column sums, outputs and log-sum-exps of a block of queries of one head, in the place of what `block` held.
@@ -171,11 +181,7 @@ impl<T: Element> Workspace<T> {
         block: &mut BlockSums<T>,
     ) {
         self.clock = Clock::start();
-        block.clear(
-            tiles::<T>(&seen_by(problem, &queries)),
-            queries.len(),
-            packed.value_dim(),
-        );
+        block.clear(tiles::<T>(&seen_by(problem, &queries)));
         for first in queries.clone().step_by(self.height) {
             let queries = first..queries.end.min(first + self.height);
             let seen = seen_by(problem, &queries);
@@ -267,7 +273,7 @@ impl<T: Element> Workspace<T> {
                 &mut []
             };
             let sink = strip.problem.sink(strip.head).map(|sink| sink - offset);
-            let (first, others) = set_apart(largest.two(), sink, logits);
+            let (first, others) = strip.simd.vectorize(|| set_apart(largest.two(), sink, logits));
             self.firsts
                 .push(first.map(|(column, logit)| (largest.tile * T::TILE + column, logit)));
             self.shifts.push(T::from_f64(others.shift));
@@ -312,7 +318,8 @@ impl<T: Element> Workspace<T> {
             let value = &packed.values[token * value_dim..][..value_dim];
             let weights = Weights::new(logit, self.others[row], self.offsets[row], sink);
             let (plain, units) = (&mut block.output, (&packed.value_mean[..], packed.unit));
-            let gap = strip.simd.vectorize(|| Gap::new(value, &weights, output, plain, units));
+            let simd = strip.simd;
+            let gap = simd.vectorize(|| Gap::new(simd, value, &weights, output, plain, units));
             self.rows.push(Row::new(&weights, &gap));
             let sums = gap.contributions(&weights, logit);
             block.firsts.push(Contribution { token, sums });
@@ -379,10 +386,6 @@ pub(super) fn widest<T: Element>(problem: &Problem<T>) -> usize {
         .map(|queries| tiles::<T>(&seen_by(problem, &queries)).len())
         .max()
         .unwrap_or(0)
-}
-
-fn with_capacity<T>(capacity: usize) -> AVec<T> {
-    AVec::with_capacity(0, capacity)
 }
 
 fn tiles<T: Element>(seen: &Range<usize>) -> Range<usize> {

@@ -10,6 +10,7 @@
 //! ```
 
 use std::num::NonZero;
+use std::ops::Range;
 use std::thread::available_parallelism;
 
 use aligned_vec::{AVec, avec};
@@ -62,12 +63,12 @@ pub struct Decoder<T> {
     instructions: Instructions,
     scale: Option<f64>,
     sinks: Option<Vec<f64>>,
-    buffers: Buffers<T>,
+    buffers: StepBuffers<T>,
 }
 
 /// What a step leaves for the next one to write over.
 #[derive(Debug, Clone)]
-struct Buffers<T> {
+struct StepBuffers<T> {
     /// Scaled queries, shape (heads, width of head_dim).
     queries: AVec<T>,
     /// Shape (tiles, heads, STRIDE).
@@ -102,7 +103,7 @@ impl<T: Element> Decoder<T> {
             instructions: Instructions::widest(),
             scale: None,
             sinks: None,
-            buffers: Buffers {
+            buffers: StepBuffers {
                 queries: avec![],
                 logits: avec![],
                 largest: Vec::new(),
@@ -226,8 +227,12 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
         self.cache.tiles().div_ceil(RUNS * self.threads.get())
     }
 
+    fn threads(&self) -> Range<usize> {
+        0..self.threads.get()
+    }
+
     /// Scales the queries and makes room.
-    fn load(&self, buffers: &mut Buffers<T>, query: &ArrayView2<T>, scale: f64) {
+    fn load(&self, buffers: &mut StepBuffers<T>, query: &ArrayView2<T>, scale: f64) {
         let (cache, heads, zero) = (self.cache, self.heads, T::default());
         let (key_width, value_width) = (width(cache.head_dim()), width(cache.value_dim()));
         buffers.queries.clear();
@@ -247,11 +252,11 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
     }
 
     /// Logits of all tokens, and the two largest of each tile.
-    fn meet(&self, buffers: &mut Buffers<T>) {
+    fn meet(&self, buffers: &mut StepBuffers<T>) {
         let (simd, cache, queries) = (self.simd, self.cache, &buffers.queries);
         let logits = buffers.logits.chunks_mut(self.heads * T::STRIDE);
         let tiles = logits.zip(buffers.largest.chunks_mut(self.heads)).enumerate();
-        each(self.threads, self.run(), tiles, || {
+        let worker = |_| {
             |(tile, (logits, largest)): (usize, (&mut [T], &mut [[T; 2]]))| {
                 let heads = logits.chunks_mut(T::STRIDE).zip(largest);
                 for ((logits, largest), query) in heads.zip(queries.chunks(width(cache.head_dim()))) {
@@ -272,11 +277,12 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                     *largest = met.two();
                 }
             }
-        });
+        };
+        each(self.run(), tiles, self.threads().map(worker));
     }
 
     /// Takes the first token of each head out of its logits.
-    fn set_apart(&self, buffers: &mut Buffers<T>) {
+    fn set_apart(&self, buffers: &mut StepBuffers<T>) {
         buffers.firsts.clear();
         buffers.others.clear();
         buffers.shifts.clear();
@@ -302,13 +308,13 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
     }
 
     /// Exponentials with their sums, and each tile's part of the outputs.
-    fn mix(&self, buffers: &mut Buffers<T>) {
+    fn mix(&self, buffers: &mut StepBuffers<T>) {
         let (simd, cache, heads, value_width) = (self.simd, self.cache, self.heads, width(self.cache.value_dim()));
         let (logits, shifts) = (&buffers.logits, &buffers.shifts);
         let inverse_unit = T::from_f64(1.0 / cache.unit());
         let sums = buffers.sums.chunks_mut(heads);
         let tiles = sums.zip(buffers.parts.chunks_mut(heads * value_width)).enumerate();
-        each(self.threads, self.run(), tiles, || {
+        let worker = |_| {
             let mut exponentials: AVec<T> = avec![T::default(); heads * T::STRIDE];
             move |(tile, (sums, parts)): (usize, (&mut [Sums<T>], &mut [T]))| {
                 simd.vectorize(Exponentials {
@@ -329,11 +335,12 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                     });
                 }
             }
-        });
+        };
+        each(self.run(), tiles, self.threads().map(worker));
     }
 
     /// Outputs and log-sum-exps, and what pass 3 needs of each head.
-    fn finish(&self, buffers: &mut Buffers<T>) {
+    fn finish(&self, buffers: &mut StepBuffers<T>) {
         let (cache, heads, value_width) = (self.cache, self.heads, width(self.cache.value_dim()));
         let unit = cache.unit();
         let zeros = vec![0.0; value_width];
@@ -356,7 +363,7 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
             let plain = &mut buffers.step.outputs;
             let gap = self
                 .simd
-                .vectorize(|| Gap::new(&value, &weights, output, plain, (&zeros, unit)));
+                .vectorize(|| Gap::new(self.simd, &value, &weights, output, plain, (&zeros, unit)));
             buffers.rows.push(Row::new(&weights, &gap));
             buffers.step.log_sum_exp.push(weights.log_sum_exp);
             buffers.step.firsts.push((token, gap.contributions(&weights, logit)));
@@ -364,12 +371,12 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
     }
 
     /// Columns of all tokens, from the last tile to the first.
-    fn fill(&self, buffers: &mut Buffers<T>) {
+    fn fill(&self, buffers: &mut StepBuffers<T>) {
         let (simd, cache, heads, value_width) = (self.simd, self.cache, self.heads, width(self.cache.value_dim()));
         let (logits, outputs, rows) = (&buffers.logits, &buffers.outputs, &buffers.rows);
         let unit = cache.unit();
         let tiles = buffers.step.columns.chunks_mut(heads * COLUMNS * T::TILE);
-        each(self.threads, self.run(), tiles.enumerate().rev(), || {
+        let worker = |_| {
             let mut gaps: AVec<T> = avec![T::default(); 2 * T::STRIDE];
             move |(tile, columns): (usize, &mut [T])| {
                 let (squared, along_output) = gaps.split_at_mut(T::STRIDE);
@@ -392,7 +399,8 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                     });
                 }
             }
-        });
+        };
+        each(self.run(), tiles.enumerate().rev(), self.threads().map(worker));
         buffers.step.set_firsts(cache);
     }
 }

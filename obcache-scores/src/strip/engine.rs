@@ -2,14 +2,14 @@
 
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::thread::available_parallelism;
 
 use pulp::{Simd, WithSimd};
 
-use super::block::{BLOCK, BlockSums, HEIGHT, Workspace, height};
+use super::block::{BLOCK, BlockSums, HEIGHT, height};
+use super::buffers::{Buffers, Sizes};
 use super::instructions::Instructions;
-use super::packed::Packed;
 use super::parallel::each;
 use super::profile::{Clock, Profile};
 use super::totals::Totals;
@@ -63,7 +63,11 @@ impl Engine {
     /// Bytes that a run takes at most beyond the inputs, results included; left out are the threads' stacks, and the buffers
     /// that the matrix products reserve of each thread, of which they touch little.
     pub fn memory<T: Element>(&self, problem: &Problem<T>) -> usize {
-        memory::bytes(problem, self.threads.get(), self.height(problem))
+        memory::bytes(problem, &self.sizes(problem))
+    }
+
+    fn sizes<T: Element>(&self, problem: &Problem<T>) -> Sizes {
+        Sizes::new(problem, self.threads.get(), self.height(problem))
     }
 
     /// Queries of a strip.
@@ -74,18 +78,20 @@ impl Engine {
 
     /// Output and column sums of every query head of `problem`, in the order of the heads.
     pub fn run<T: Element>(&self, problem: &Problem<T>) -> Vec<Saliencies<T>> {
-        self.run_observed(problem, &|| {}).0
+        self.run_in(&mut Buffers::new(), problem, &|| {}).0
     }
 
-    /// As [`Engine::run`], with where the time went; `observe` is called, from whichever thread, after every one of
-    /// [`Engine::blocks`].
-    pub fn run_observed<T: Element>(
+    /// As [`Engine::run`], in buffers that earlier runs may have left and later ones may take over, with where the time went;
+    /// `observe` is called, from whichever thread, after every one of [`Engine::blocks`].
+    pub fn run_in<T: Element>(
         &self,
+        buffers: &mut Buffers<T>,
         problem: &Problem<T>,
         observe: &(dyn Fn() + Sync),
     ) -> (Vec<Saliencies<T>>, Profile) {
         self.instructions.run(Run {
             engine: self,
+            buffers,
             problem,
             observe,
         })
@@ -99,28 +105,30 @@ impl Engine {
     fn run_with<S: Simd, T: Element>(
         &self,
         simd: S,
+        buffers: &mut Buffers<T>,
         problem: &Problem<T>,
         observe: &(dyn Fn() + Sync),
     ) -> (Vec<Saliencies<T>>, Profile) {
         let mut clock = Clock::start();
-        let packed = Packed::new(simd, problem, self.threads);
+        let sizes = self.sizes(problem);
+        buffers.fit(sizes);
+        buffers.packed.pack(simd, problem, sizes.threads);
+        let (packed, room, spare) = (&buffers.packed, buffers.sizes, &buffers.blocks);
         clock.was(|profile| &mut profile.packing);
         let window = problem.queries();
         let tasks: Vec<_> = (0..problem.group_size())
             .flat_map(|head| blocks(window.clone()).map(move |queries| (head, queries)))
             .collect();
-        let heads = (0..problem.group_size()).map(|_| Totals::new(&packed, (window.len(), problem.value_dim())));
+        let heads = (0..problem.group_size()).map(|_| Totals::new(packed, (window.len(), problem.value_dim())));
         let joined: (Vec<Totals<T>>, Profile) = (heads.collect(), clock.profile);
         let turns = Turns::new(self.threads.get(), joined);
-        // Buffers of blocks that have been added.
-        let spare = Mutex::new(Vec::<BlockSums<T>>::new());
         let lock = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-        each(self.threads, 1, tasks.iter().enumerate(), || {
-            let mut workspace = Workspace::new(problem, self.height(problem));
-            let (packed, turns, tasks, window, lock) = (&packed, &turns, &tasks, &window, &lock);
+        let workspaces = buffers.workspaces.iter_mut().take(sizes.threads);
+        let workers = workspaces.map(|workspace| {
+            let (turns, tasks, window, lock) = (&turns, &tasks, &window, &lock);
             move |(number, task): (usize, &(usize, Range<usize>))| {
                 let make = || {
-                    let mut sums = lock().pop().unwrap_or_default();
+                    let mut sums = lock().pop().unwrap_or_else(|| BlockSums::new(&room));
                     workspace.block(simd, problem, packed, task.clone(), &mut sums);
                     (sums, workspace.clock.profile)
                 };
@@ -135,9 +143,9 @@ impl Engine {
                 observe();
             }
         });
-        drop(spare);
+        each(1, tasks.iter().enumerate(), workers);
         let (heads, profile) = turns.into_joined();
-        let saliencies = heads.into_iter().map(|totals| totals.saliencies(&packed));
+        let saliencies = heads.into_iter().map(|totals| totals.saliencies(packed));
         (saliencies.collect(), profile)
     }
 }
@@ -153,8 +161,9 @@ fn blocks(queries: Range<usize>) -> impl ExactSizeIterator<Item = Range<usize>> 
 }
 
 /// A run on the vectors that this processor has.
-pub(super) struct Run<'a, 'p, T> {
+pub(super) struct Run<'a, 'p, T: Element> {
     pub engine: &'a Engine,
+    pub buffers: &'a mut Buffers<T>,
     pub problem: &'a Problem<'p, T>,
     pub observe: &'a (dyn Fn() + Sync),
 }
@@ -163,7 +172,7 @@ impl<T: Element> WithSimd for Run<'_, '_, T> {
     type Output = (Vec<Saliencies<T>>, Profile);
 
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        self.engine.run_with(simd, self.problem, self.observe)
+        self.engine.run_with(simd, self.buffers, self.problem, self.observe)
     }
 }
 
@@ -186,7 +195,10 @@ mod tests {
         let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
         assert_eq!((engine.height(&problem), Engine::new().height(&problem)), (40, HEIGHT));
         assert_eq!(engine.with_strip_height(NonZero::<usize>::MAX).height(&problem), HEIGHT);
-        assert_eq!(engine.memory(&problem), memory::bytes(&problem, 3, 40));
+        assert_eq!(
+            engine.memory(&problem),
+            memory::bytes(&problem, &Sizes::new(&problem, 3, 40))
+        );
     }
 
     #[test]
@@ -195,7 +207,9 @@ mod tests {
         let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
         let observed = AtomicUsize::new(0);
         let engine = Engine::new();
-        engine.run_observed(&problem, &|| _ = observed.fetch_add(1, Ordering::Relaxed));
+        engine.run_in(&mut Buffers::new(), &problem, &|| {
+            _ = observed.fetch_add(1, Ordering::Relaxed)
+        });
         assert_eq!((engine.blocks(&problem), observed.into_inner()), (6, 6));
     }
 }

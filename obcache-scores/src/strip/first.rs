@@ -6,8 +6,10 @@
 //! key zeroing  (w - a)² ‖v - o'‖²      joint zeroing  ‖a (v - o') + w o'‖²      w = its weight at logit 0
 //! ```
 
+use pulp::Simd;
+
 use super::element::Element;
-use super::packed::LANES;
+use super::lanes::{MOST_LANES, Vector};
 use super::pair_sums::PairSums;
 use super::row::Weights;
 use crate::exact::gain;
@@ -37,9 +39,10 @@ pub(super) struct Gap {
 
 impl Gap {
     /// Also turns `output` from the sum of e^x v over the others into the packed output, and appends the output itself
-    /// to `plain`. The value counts in units, less the mean. Sums over channels are [`LANES`] partial sums.
+    /// to `plain`. The value counts in units, less the mean.
     #[inline(always)]
-    pub fn new<T: Element>(
+    pub fn new<S: Simd, T: Element>(
+        simd: S,
         value: &[T],
         weights: &Weights,
         output: &mut [T],
@@ -48,32 +51,34 @@ impl Gap {
     ) -> Self {
         let first = plain.len();
         plain.resize(first + output.len(), T::default());
-        let plain = plain[first..].as_chunks_mut::<LANES>().0.iter_mut();
-        let values = value.as_chunks::<LANES>().0.iter();
-        let outputs = output.as_chunks_mut::<LANES>().0.iter_mut();
-        let means = mean.as_chunks::<LANES>().0.iter();
+        let plain = &mut plain[first..];
+        let splat = |number| Vector::splat(simd, number);
         let shares = Shares::new(weights);
-        let mut sums = [[0.0; LANES]; 6];
-        for (((values, outputs), means), plain) in values.zip(outputs).zip(means).zip(plain) {
-            for lane in 0..LANES {
-                let (v, mean) = (values[lane].to_f64(), means[lane]);
-                let sum = outputs[lane].to_f64() * shares.sum;
-                let (others, plain_others) = (sum - shares.hidden * mean, sum + shares.visible * mean);
-                let difference = v - others;
-                let plain_output = weights.rest * plain_others + weights.first * (v + mean);
-                sums[0][lane] += difference * difference;
-                sums[1][lane] += (v + mean) * difference;
-                sums[2][lane] += plain_others * plain_others;
-                sums[3][lane] += plain_output * plain_output;
-                let packed_output = T::from_f64(weights.rest * others + weights.first * v);
-                sums[4][lane] += packed_output.to_f64() * packed_output.to_f64();
-                sums[5][lane] += packed_output.to_f64() * mean;
-                outputs[lane] = packed_output;
-                plain[lane] = T::from_f64(unit * plain_output);
+        let [share, visible, hidden] = [shares.sum, shares.visible, shares.hidden].map(splat);
+        let [of_first, rest, unit] = [weights.first, weights.rest, unit].map(splat);
+        let mut sums = [splat(0.0); 6];
+        for channel in (0..output.len()).step_by(Vector::<f64, S>::LANES) {
+            let (v, sum) = (wide(simd, &value[channel..]), wide(simd, &output[channel..]) * share);
+            let mean = Vector::load(simd, &mean[channel..]);
+            let (others, plain_others) = (sum - hidden * mean, sum + visible * mean);
+            let (difference, plain_value) = (v - others, v + mean);
+            let plain_output = rest * plain_others + of_first * plain_value;
+            narrow(rest * others + of_first * v, &mut output[channel..]);
+            narrow(unit * plain_output, &mut plain[channel..]);
+            let output = wide(simd, &output[channel..]);
+            let terms = [
+                difference * difference,
+                plain_value * difference,
+                plain_others * plain_others,
+                plain_output * plain_output,
+                output * output,
+                output * mean,
+            ];
+            for (sum, term) in sums.iter_mut().zip(terms) {
+                *sum = *sum + term;
             }
         }
-        let [distance, along_value, others_norm, output_norm, packed_norm, along_mean] =
-            sums.map(|lanes| lanes.iter().sum());
+        let [distance, along_value, others_norm, output_norm, packed_norm, along_mean] = sums.map(Vector::sum);
         Self {
             distance,
             along_value,
@@ -106,6 +111,24 @@ impl Gap {
             key_zeroing,
             joint_zeroing,
         }
+    }
+}
+
+/// The first numbers of a row, in 64 bits.
+#[inline(always)]
+fn wide<S: Simd, T: Element>(simd: S, numbers: &[T]) -> Vector<f64, S> {
+    let mut wide = [0.0; MOST_LANES];
+    for (wide, number) in wide.iter_mut().zip(&numbers[..Vector::<f64, S>::LANES]) {
+        *wide = number.to_f64();
+    }
+    Vector::load(simd, &wide)
+}
+
+/// To the first numbers of a row, in their storage.
+#[inline(always)]
+fn narrow<S: Simd, T: Element>(mut wide: Vector<f64, S>, numbers: &mut [T]) {
+    for (number, wide) in numbers.iter_mut().zip(wide.lanes()) {
+        *number = T::from_f64(*wide);
     }
 }
 

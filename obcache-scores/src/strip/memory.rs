@@ -1,41 +1,35 @@
 //! What a run takes beyond its inputs, buffer by buffer.
 
-use super::block::{BLOCK, Workspace, widest};
+use super::block::{BLOCK, BlockSums, Workspace};
+use super::buffers::Sizes;
 use super::columns::COLUMNS;
 use super::element::Element;
-use super::first::Contribution;
-use super::packed::{Survey, padded};
+use super::packed::{Packed, Survey};
 use super::pair_sums::SUMS;
 use super::problem::Problem;
 
 /// Handles, queues and lists of a thread, whatever the problem.
 const BOOKKEEPING: usize = 16 << 10;
 
-/// Bytes that `threads` threads with strips of `height` queries take at most over a problem, results included.
-pub(super) fn bytes<T: Element>(problem: &Problem<T>, threads: usize, height: usize) -> usize {
-    let (heads, tokens) = (problem.group_size(), problem.kv_len());
-    let tiles = tokens.div_ceil(T::TILE);
-    let value_width = padded(problem.value_dim());
-    let queries = problem.queries().len();
-
-    let number = size_of::<T>();
-    let packed = number * tiles * T::TILE * (problem.head_dim() + 2 * value_width + 2)
-        + tokens * size_of::<[f64; 2]>()
-        + 2 * size_of::<f64>() * (problem.head_dim() + value_width);
-    let packing = surveys(problem, tiles) + copies(problem) + threads * number * T::TILE * (problem.head_dim() + 4);
-
-    let sums = size_of::<f64>() * SUMS * tiles * T::TILE;
-    let results = queries * (problem.value_dim() * number + size_of::<f64>());
-    let block = number * (widest(problem) * SUMS * T::TILE + BLOCK * value_width)
-        + BLOCK * (size_of::<Contribution>() + size_of::<f64>());
-    let thread = Workspace::bytes(problem, height) + BOOKKEEPING;
+/// Bytes that a run of these sizes takes at most over a problem, results included.
+pub(super) fn bytes<T: Element>(problem: &Problem<T>, sizes: &Sizes) -> usize {
+    let (heads, tokens, queries) = (problem.group_size(), problem.kv_len(), problem.queries().len());
+    let results = queries * (problem.value_dim() * size_of::<T>() + size_of::<f64>());
     // A thread's own block, and one of its blocks that waits for those before it.
-    let working = threads * (thread + 2 * block);
-    let tasks = 64 * heads * queries.div_ceil(BLOCK);
-    // The sums of one head are there until its columns have been made of them.
-    let joining = sums + heads * COLUMNS * tokens * size_of::<f64>();
+    let thread = Workspace::<T>::bytes(sizes) + 2 * BlockSums::<T>::bytes(sizes) + BOOKKEEPING;
 
-    packed + heads * results + packing.max(heads * sums + working + tasks).max(joining)
+    let rows = size_of::<T>() * T::TILE * (sizes.head_dim + 4);
+    let packing = surveys(problem, sizes.tiles) + copies(problem) + sizes.threads * rows;
+    let sums = size_of::<f64>() * SUMS * sizes.tiles * T::TILE;
+    let tasks = 64 * heads * queries.div_ceil(BLOCK);
+    // Head by head, columns take the place of sums, which are there until the columns are.
+    let columns = size_of::<f64>() * COLUMNS * tokens;
+    let joining = heads * sums.max(columns) + sums.min(columns);
+
+    Packed::<T>::bytes(sizes)
+        + sizes.threads * thread
+        + heads * results
+        + packing.max(heads * sums + tasks).max(joining)
 }
 
 /// What is known of the tokens before they are packed.
@@ -65,38 +59,52 @@ mod tests {
         let key = Array2::zeros((tokens, channels).f());
         let value = Array2::zeros((tokens, value_channels));
         let problem = Problem::new(query.view(), key.view(), value.view()).unwrap();
-        bytes(&problem, threads, height)
+        bytes(&problem, &Sizes::new(&problem, threads, height))
     }
 
-    /// A thread's buffers for 13 queries of 3 channels in 2 tiles, with 8 channels of values: numbers of 16 padded queries, then what
-    /// a query has of its own.
-    const WORKSPACE: usize = 4 * 16 * (3 + 3 * 400 + 8) + 13 * (8 + 192 + 24 + 4 + 8 + 24 + 48);
+    /// What a query has of its own in a thread's buffers, beside its numbers.
+    const QUERY: usize = 8 + 192 + 24 + 4 + 8 + 24 + 48;
 
     #[test]
-    fn two_threads_at_work_by_hand() {
-        let packed = 4 * 768 * (3 + 2 * 8 + 2) + 500 * 16 + 2 * 8 * (3 + 8);
+    fn two_threads_by_hand() {
+        let packed = 768 * (4 * (3 + 2 * 8 + 2) + 16) + 2 * 8 * (3 + 8);
         let block = 4 * (2 * 11 * 384 + 256 * 8) + 256 * (96 + 8);
-        let working = 2 * (WORKSPACE + 16384 + 2 * block);
-        let (results, sums, tasks) = (300 * (5 * 4 + 8), 8 * 11 * 768, 64 * 2 * 2);
-        let expected = packed + 2 * results + 2 * sums + working + tasks;
+        // 13 queries are padded to 16; logits of 2 tiles, and pairs of one.
+        let rows = 4 * 16 * (3 + 3 * 400 + 8) + 13 * QUERY;
+        let working = 2 * (rows + 16384 + 2 * block);
+        let (results, sums, columns) = (300 * (5 * 4 + 8), 8 * 11 * 768, 8 * 13 * 500);
+        let expected = packed + 2 * results + 2 * sums + working + columns;
         assert_eq!(stated([2, 300, 500, 3, 5], (2, 13)), expected);
     }
 
     #[test]
     fn keys_that_are_copied_by_hand() {
-        let packed = 4 * 1152 * (2000 + 2 * 8 + 2) + 1000 * 16 + 2 * 8 * (2000 + 8);
+        let packed = 1152 * (4 * (2000 + 2 * 8 + 2) + 16) + 2 * 8 * (2000 + 8);
         let surveys = 5 * (72 + 2005 * 24) + 1000 * 16;
         let packing = surveys + 1000 * 2000 * 4 + 2 * 4 * 384 * 2004;
-        assert_eq!(stated([1, 1, 1000, 2000, 5], (2, 13)), packed + 5 * 4 + 8 + packing);
+        let rows = 4 * 16 * (2000 + 4 * 400 + 8) + 13 * QUERY;
+        let block = 4 * (3 * 11 * 384 + 256 * 8) + 256 * (96 + 8);
+        let expected = packed + 2 * (rows + 16384 + 2 * block) + 5 * 4 + 8 + packing;
+        assert_eq!(stated([1, 1, 1000, 2000, 5], (2, 13)), expected);
+    }
+
+    #[test]
+    fn many_queries_of_one_token_by_hand() {
+        let packed = 384 * (4 * (3 + 2 * 8 + 2) + 16) + 2 * 8 * (3 + 8);
+        let rows = 4 * 8 * (3 + 2 * 400 + 8) + QUERY;
+        let block = 4 * (11 * 384 + 256 * 8) + 256 * (96 + 8);
+        let (results, sums, tasks) = (600 * (5 * 4 + 8), 8 * 11 * 384, 64 * 2 * 3);
+        let expected = packed + rows + 16384 + 2 * block + 2 * results + 2 * sums + tasks;
+        assert_eq!(stated([2, 600, 1, 3, 5], (1, 1)), expected);
     }
 
     #[test]
     fn columns_of_many_heads_by_hand() {
-        let packed = 4 * 768 * (3 + 2 * 8 + 2) + 768 * 16 + 2 * 8 * (3 + 8);
+        let packed = 768 * (4 * (3 + 2 * 8 + 2) + 16) + 2 * 8 * (3 + 8);
+        let rows = 4 * 8 * (3 + 3 * 400 + 8) + QUERY;
+        let block = 4 * (2 * 11 * 384 + 256 * 8) + 256 * (96 + 8);
         let joining = 8 * 11 * 768 + 60 * 13 * 768 * 8;
-        assert_eq!(
-            stated([60, 2, 768, 3, 5], (1, 1)),
-            packed + 60 * 2 * (5 * 4 + 8) + joining
-        );
+        let expected = packed + rows + 16384 + 2 * block + 60 * 2 * (5 * 4 + 8) + joining;
+        assert_eq!(stated([60, 2, 768, 3, 5], (1, 1)), expected);
     }
 }

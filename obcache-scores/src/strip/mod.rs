@@ -20,6 +20,7 @@
 //! ```
 
 mod block;
+mod buffers;
 mod cache;
 mod columns;
 mod decode;
@@ -51,6 +52,7 @@ mod totals;
 mod turns;
 
 pub use block::{BLOCK, HEIGHT};
+pub use buffers::Buffers;
 pub use cache::Cache;
 pub use decode::Decoder;
 pub use element::Element;

@@ -4,12 +4,13 @@
 //! as it is (C14). What all tokens share in a channel so costs no digits; nothing is subtracted where that would round. The values are in a unit of their own, a power of two, so that no square of
 //! them leaves the range of 32 bits, and have zeros for channels up to a multiple of [`LANES`].
 
-use std::num::NonZero;
+use std::array::from_fn;
 
 use aligned_vec::{AVec, avec};
 use ndarray::{CowArray, Ix2};
 use pulp::Simd;
 
+use super::buffers::{Sizes, with_capacity};
 use super::element::Element;
 use super::parallel::each;
 use super::problem::Problem;
@@ -18,6 +19,7 @@ use super::problem::Problem;
 pub(super) const LANES: usize = 8;
 
 /// Keys and values of one KV head, in tiles of so many tokens as [`TILE`](super::lanes::Lanes::TILE) says; the last tile is filled up with zeros.
+#[derive(Debug)]
 pub(super) struct Packed<T> {
     /// Centred keys, shape (tiles, head_dim, TILE).
     pub keys: AVec<T>,
@@ -40,41 +42,77 @@ pub(super) struct Packed<T> {
 }
 
 impl<T: Element> Packed<T> {
-    /// Packs the cache of `problem`; O(kv_len · (head_dim + value_dim)).
-    pub fn new<S: Simd>(simd: S, problem: &Problem<T>, threads: NonZero<usize>) -> Self {
+    /// Room for the cache of any run of these sizes.
+    pub fn new(sizes: &Sizes) -> Self {
+        let tokens = sizes.tiles * T::TILE;
+        Self {
+            keys: with_capacity(tokens * sizes.head_dim),
+            values: with_capacity(tokens * sizes.value_dim),
+            value_channels: with_capacity(tokens * sizes.value_dim),
+            norms: with_capacity(tokens),
+            halves: with_capacity(tokens),
+            plain_norms: Vec::with_capacity(tokens),
+            key_mean: Vec::new(),
+            value_mean: Vec::new(),
+            unit: 1.0,
+        }
+    }
+
+    /// Bytes of that room and of the means.
+    pub fn bytes(sizes: &Sizes) -> usize {
+        let channels = sizes.head_dim + 2 * sizes.value_dim;
+        let token = size_of::<T>() * (channels + 2) + size_of::<[f64; 2]>();
+        sizes.tiles * T::TILE * token + 2 * size_of::<f64>() * (sizes.head_dim + sizes.value_dim)
+    }
+
+    /// Packs the cache of `problem` in the place of what there was; O(kv_len · (head_dim + value_dim)).
+    pub fn pack<S: Simd>(&mut self, simd: S, problem: &Problem<T>, threads: usize) {
         let (key, value) = (problem.key(), problem.value());
         let (key, value) = (key.as_standard_layout(), value.as_standard_layout());
-        let (keys, values) = (Rows::new(&key), Rows::new(&value));
-        let tiles = problem.kv_len().div_ceil(T::TILE);
-        let mut surveys = vec![Survey::default(); tiles];
-        each(threads, 1, surveys.iter_mut().enumerate(), || {
+        let rows = (Rows::new(&key), Rows::new(&value));
+        self.survey(simd, rows, threads);
+        self.make_room(problem.kv_len());
+        self.fill(simd, rows, threads);
+    }
+
+    /// Norms, means and unit.
+    fn survey<S: Simd>(&mut self, simd: S, (keys, values): (Rows<T>, Rows<T>), threads: usize) {
+        let tokens = keys.len();
+        let mut surveys = vec![Survey::default(); tokens.div_ceil(T::TILE)];
+        let worker = |_| {
             |(tile, survey): (usize, &mut Survey)| {
                 *survey = simd.vectorize(|| Survey::new(keys.tile(tile), values.tile(tile)));
             }
-        });
-        let mut plain_norms: Vec<[f64; 2]> = Vec::with_capacity(problem.kv_len());
-        surveys
-            .iter()
-            .for_each(|survey| plain_norms.extend(&survey.plain_norms));
-        let unit = unit(plain_norms.iter().fold(0.0, |largest, norms| norms[0].max(largest)));
-        let common =
-            |channels: fn(&Survey) -> &Vec<Channel>| common::<T>(surveys.iter().map(channels), problem.kv_len());
-        let mut packed = Self {
-            keys: zeros(tiles * T::TILE * keys.width),
-            values: zeros(tiles * T::TILE * values.padded()),
-            value_channels: zeros(tiles * T::TILE * values.padded()),
-            norms: zeros(tiles * T::TILE),
-            halves: zeros(tiles * T::TILE),
-            plain_norms,
-            key_mean: common(|survey| &survey.keys),
-            value_mean: common(|survey| &survey.values),
-            unit,
         };
-        packed.value_mean.iter_mut().for_each(|mean| *mean /= unit);
-        packed.value_mean.resize(values.padded(), 0.0);
-        let (key_mean, value_mean) = (packed.key_mean.clone(), packed.value_mean.clone());
-        each(threads, 1, packed.tiles().enumerate(), || {
-            let mut rows = zeros(T::TILE * keys.width);
+        each(1, surveys.iter_mut().enumerate(), (0..threads).map(worker));
+        self.plain_norms.clear();
+        let norms = surveys.iter().flat_map(|survey| &survey.plain_norms);
+        self.plain_norms.extend(norms);
+        let norms = self.plain_norms.iter();
+        self.unit = unit(norms.fold(0.0, |largest, norms| norms[0].max(largest)));
+        let common = |channels: fn(&Survey) -> &Vec<Channel>| common::<T>(surveys.iter().map(channels), tokens);
+        self.key_mean = common(|survey| &survey.keys);
+        self.value_mean = common(|survey| &survey.values);
+        self.value_mean.iter_mut().for_each(|mean| *mean /= self.unit);
+        self.value_mean.resize(padded(values.width), 0.0);
+    }
+
+    /// As many numbers as the tiles of so many tokens have.
+    fn make_room(&mut self, tokens: usize) {
+        let tokens = tokens.next_multiple_of(T::TILE);
+        let (head_dim, value_dim) = (self.key_mean.len(), self.value_mean.len());
+        self.keys.resize(tokens * head_dim, T::default());
+        self.values.resize(tokens * value_dim, T::default());
+        self.value_channels.resize(tokens * value_dim, T::default());
+        self.norms.resize(tokens, T::default());
+        self.halves.resize(tokens, T::default());
+    }
+
+    /// The tiles, from the rows.
+    fn fill<S: Simd>(&mut self, simd: S, (keys, values): (Rows<T>, Rows<T>), threads: usize) {
+        let (key_mean, value_mean, unit) = (self.key_mean.clone(), self.value_mean.clone(), self.unit);
+        let worker = |_| {
+            let mut rows = avec![T::default(); T::TILE * keys.width];
             let (key_mean, value_mean) = (&key_mean, &value_mean);
             move |(number, mut tile): (usize, Tile<T>)| {
                 simd.vectorize(|| {
@@ -85,8 +123,8 @@ impl<T: Element> Packed<T> {
                     tile.set_norms(value_mean);
                 });
             }
-        });
-        packed
+        };
+        each(1, self.tiles().enumerate(), (0..threads).map(worker));
     }
 
     /// Channels of a packed value.
@@ -126,9 +164,9 @@ impl<'a, T: Element> Rows<'a, T> {
         }
     }
 
-    /// Width with the channels that fill it up.
-    fn padded(&self) -> usize {
-        padded(self.width)
+    /// Number of rows.
+    fn len(&self) -> usize {
+        self.elements.len() / self.width
     }
 
     /// The rows of one tile of tokens.
@@ -164,12 +202,6 @@ struct Channel {
 }
 
 impl Channel {
-    const EMPTY: Self = Self {
-        sum: 0.0,
-        least: f64::INFINITY,
-        greatest: f64::NEG_INFINITY,
-    };
-
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         Self {
@@ -255,13 +287,14 @@ impl<T: Element> Tile<'_, T> {
 #[inline(always)]
 fn center<T: Element>(rows: Rows<T>, mean: &[f64], unit: f64, centred: &mut [T]) {
     let inverse = 1.0 / unit;
-    let tokens = rows.elements.len() / rows.width;
     for (row, centred) in rows.rows().zip(centred.chunks_mut(mean.len())) {
+        let (centred, padding) = centred.split_at_mut(row.len());
         for ((element, mean), centred) in row.iter().zip(mean).zip(centred) {
             *centred = T::from_f64(element.to_f64() * inverse - mean);
         }
+        padding.fill(T::default());
     }
-    centred[tokens * mean.len()..].fill(T::default());
+    centred[rows.len() * mean.len()..].fill(T::default());
 }
 
 /// A tile's rows into columns, a piece of so many rows and columns at a time.
@@ -270,11 +303,12 @@ fn transpose<T: Element>(rows: &[T], columns: &mut [T]) {
     const PIECE: usize = 16;
     let width = rows.len() / T::TILE;
     for first_row in (0..T::TILE).step_by(PIECE) {
+        let rows: [&[T]; PIECE] = from_fn(|row| &rows[(first_row + row) * width..][..width]);
         for first_column in (0..width).step_by(PIECE) {
             for column in first_column..width.min(first_column + PIECE) {
                 let transposed = &mut columns[column * T::TILE + first_row..][..PIECE];
-                for (row, element) in transposed.iter_mut().enumerate() {
-                    *element = rows[(first_row + row) * width + column];
+                for (row, element) in rows.iter().zip(transposed) {
+                    *element = row[column];
                 }
             }
         }
@@ -321,14 +355,20 @@ pub(super) fn dot<T: Element>(row: &[T], mean: &[f64]) -> f64 {
 
 #[inline(always)]
 fn channels<T: Element>(rows: Rows<T>) -> Vec<Channel> {
-    let mut channels = vec![Channel::EMPTY; rows.width];
+    let [mut sums, mut least, mut greatest] =
+        [0.0, f64::INFINITY, f64::NEG_INFINITY].map(|number| vec![number; rows.width]);
     for row in rows.rows() {
-        for (channel, element) in channels.iter_mut().zip(row) {
-            let (sum, least, greatest) = (element.to_f64(), element.to_f64(), element.to_f64());
-            *channel = channel.and(Channel { sum, least, greatest });
+        let ends = least.iter_mut().zip(&mut greatest);
+        for ((element, sum), (least, greatest)) in row.iter().zip(&mut sums).zip(ends) {
+            let element = element.to_f64();
+            *sum += element;
+            *least = if element < *least { element } else { *least };
+            *greatest = if element > *greatest { element } else { *greatest };
         }
     }
-    channels
+    let channels = sums.into_iter().zip(least).zip(greatest);
+    let channel = |((sum, least), greatest)| Channel { sum, least, greatest };
+    channels.map(channel).collect()
 }
 
 /// What the tokens share, channel by channel.
@@ -354,10 +394,6 @@ pub(super) fn unit(largest: f64) -> f64 {
     }
 }
 
-fn zeros<T: Element>(length: usize) -> AVec<T> {
-    avec![T::default(); length]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,7 +404,7 @@ mod tests {
             least: number,
             greatest: number,
         };
-        numbers.iter().map(one).fold(Channel::EMPTY, Channel::and)
+        numbers.iter().map(one).reduce(Channel::and).unwrap()
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! Work shared out over threads, one item at a time in order.
 
-use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 
-/// Takes `items` one after another, each by whichever of so many workers is free, which takes `run` of them at a time;
-/// `worker` makes each one's own state. Workers are on threads that outlive the call: a decode step is too short to start any.
-pub(super) fn each<I, W>(threads: NonZero<usize>, run: usize, items: I, worker: impl Fn() -> W + Sync)
+/// Takes `items` one after another, each by whichever of the workers is free, which takes `run` of them at a time. A worker has
+/// a thread to itself; these outlive the call: a decode step is too short to start any.
+pub(super) fn each<I, W>(run: usize, items: I, workers: impl IntoIterator<Item = W>)
 where
     I: Iterator + Send,
-    W: FnMut(I::Item),
+    W: FnMut(I::Item) + Send,
 {
     let items = Mutex::new(items);
     // The lock is released before the items are worked on.
@@ -16,8 +15,8 @@ where
         let mut items = items.lock().unwrap_or_else(PoisonError::into_inner);
         taken.extend(items.by_ref().take(run));
     };
-    let work = || {
-        let (mut work, mut taken) = (worker(), Vec::with_capacity(run));
+    let work = |mut work: W| {
+        let mut taken = Vec::with_capacity(run);
         loop {
             take(&mut taken);
             if taken.is_empty() {
@@ -26,14 +25,15 @@ where
             taken.drain(..).for_each(&mut work);
         }
     };
-    if threads.get() == 1 {
-        work();
+    let mut others: Vec<W> = workers.into_iter().collect();
+    let own = others.pop();
+    if others.is_empty() {
+        own.into_iter().for_each(work);
     } else {
         rayon::scope(|scope| {
-            for _ in 1..threads.get() {
-                scope.spawn(|_| work());
-            }
-            work();
+            let work = &work;
+            others.into_iter().for_each(|worker| scope.spawn(move |_| work(worker)));
+            own.into_iter().for_each(work);
         });
     }
 }
@@ -46,9 +46,8 @@ mod tests {
     fn each_item_is_taken_once_whatever_the_threads_and_runs() {
         for (threads, run) in [(1, 1), (1, 3), (2, 1), (3, 4), (2, 100)] {
             let taken = Mutex::new(Vec::new());
-            each(threads.try_into().unwrap(), run, 0..10, || {
-                |item| taken.lock().unwrap().push(item)
-            });
+            let worker = |_| |item| taken.lock().unwrap().push(item);
+            each(run, 0..10, (0..threads).map(worker));
             let mut taken = taken.into_inner().unwrap();
             taken.sort_unstable();
             assert_eq!(taken, (0..10).collect::<Vec<_>>());
@@ -58,11 +57,12 @@ mod tests {
     #[test]
     fn a_thread_takes_runs_in_order() {
         let runs = Mutex::new(Vec::new());
-        each(3.try_into().unwrap(), 4, 0..10, || {
+        let worker = |_| {
             |item| {
                 runs.lock().unwrap().push((std::thread::current().id(), item));
             }
-        });
+        };
+        each(4, 0..10, (0..3).map(worker));
         let runs = runs.into_inner().unwrap();
         for first in [0, 4] {
             let thread = runs.iter().find(|(_, item)| *item == first).unwrap().0;

@@ -7,6 +7,7 @@
 
 use super::element::Element;
 use super::first::Gap;
+use super::lanes::MOST_LANES;
 
 /// Softmax of a query's tokens but for the first.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,7 @@ pub(super) struct Others {
 /// Takes the first of a query's tokens out of the logits of its tile, given the two largest of all tiles, and measures
 /// the others from the second, or from the sink. The first is named by its column and its logit; there is none where no
 /// token is seen.
+#[inline(always)]
 pub(super) fn set_apart<T: Element>(
     two: [T; 2],
     sink: Option<f64>,
@@ -30,7 +32,7 @@ pub(super) fn set_apart<T: Element>(
     let hidden = T::HIDDEN.to_f64() / 2.0;
     let [first, second] = two.map(T::to_f64);
     let seen = first > hidden;
-    let column = logits.iter().position(|logit| seen && *logit == two[0]);
+    let column = seen.then(|| position(logits, two[0])).flatten();
     let first = column.map(|column| {
         logits[column] = T::HIDDEN;
         (column, first)
@@ -48,6 +50,17 @@ pub(super) fn set_apart<T: Element>(
         moment: 0.0,
     };
     (first, others)
+}
+
+/// Where a number stands first.
+#[inline(always)]
+fn position<T: Element>(numbers: &[T], number: T) -> Option<usize> {
+    // Whole vectors at a time: which of its lanes it is, is asked of one alone.
+    let among = |vector: &[T; MOST_LANES]| vector.iter().fold(false, |found, other| found | (*other == number));
+    let vectors = numbers.as_chunks().0;
+    let start = vectors.iter().position(among).unwrap_or(vectors.len()) * MOST_LANES;
+    let place = numbers[start..].iter().position(|other| *other == number);
+    place.map(|place| start + place)
 }
 
 /// The weights of a query.

@@ -321,3 +321,20 @@ fn neither_threads_nor_strip_height_move_a_bit() {
         );
     }
 }
+
+#[test]
+fn what_an_earlier_run_left_in_the_buffers_moves_no_bit() {
+    let tensors = [
+        Tensors::<f32>::new([2, 300, 700, 16, 24], 4.0),
+        Tensors::<f32>::new([1, 500, 500, 9, 11], 4.0),
+        Tensors::<f32>::new([1, 40, 60, 7, 3], 4.0),
+        Tensors::<f32>::new([1, 300, 900, 16, 24], 4.0),
+    ];
+    let mut buffers = Buffers::new();
+    for problem in tensors.iter().map(Tensors::problem) {
+        for problem in [problem.clone().with_sliding_window(50).unwrap(), problem] {
+            let (found, _) = Engine::new().run_in(&mut buffers, &problem, &|| {});
+            assert!(found == Engine::new().run(&problem));
+        }
+    }
+}

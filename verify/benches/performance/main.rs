@@ -70,13 +70,13 @@ fn measured(long: bool) -> Results {
 
 /// The engine against the products alone.
 fn shares(results: &mut Results) {
-    share::<f32>(results, (128, 4096, 15), 0.70);
-    share::<f32>(results, (128, 16_384, 5), 0.70);
-    share::<f64>(results, (128, 4096, 10), 0.70);
-    share::<f64>(results, (128, 16_384, 3), 0.70);
-    share::<f32>(results, (64, 4096, 15), 0.55);
-    share::<f32>(results, (64, 16_384, 5), 0.55);
-    share::<f64>(results, (64, 4096, 10), 0.55);
+    share::<f32>(results, (128, 4096, 40), 0.70);
+    share::<f32>(results, (128, 16_384, 10), 0.70);
+    share::<f64>(results, (128, 4096, 25), 0.70);
+    share::<f64>(results, (128, 16_384, 8), 0.70);
+    share::<f32>(results, (64, 4096, 40), 0.55);
+    share::<f32>(results, (64, 16_384, 10), 0.55);
+    share::<f64>(results, (64, 4096, 25), 0.55);
 }
 
 fn share<T: Number + ComplexField>(results: &mut Results, (dim, tokens, repeats): (usize, usize, usize), asked: f64) {

@@ -146,8 +146,8 @@ fn text(results: &Results) -> String {
     let mut text = format!(
         "# Performance of the strip engine\n\n\
          Written by `./x bench`; the same numbers, machine-readable, are in `target/performance.json`. {}, {} threads. \
-         Every ratio compares two timings of one process; the fastest of some repeats counts. The floor of a causal \
-         head is 3 n² d floating-point operations (three products over half of the pairs), and the product rate is what \
+         Every ratio compares two timings of one process; the fastest of some repeats counts, which follow one another in the same \
+         buffers, as the heads of a capture do. The floor of a causal head is 3 n² d floating-point operations (three products over half of the pairs), and the product rate is what \
          `faer` reaches, with the same threads, on the products of strips alone: logits of 128 queries against all n/2 tokens that \
          they see on average, kept for the strip, outputs from the values, and products of values and outputs.\n\n\
          | ratio | measured | asked | |\n|---|--:|--:|---|\n",
@@ -256,19 +256,24 @@ fn figure(results: &Results) -> Result<plots::Figure, plots::PlotError> {
     )
 }
 
-/// The processor's name, where the system tells.
+/// The processor's name, with the numbers that tell apart what hypervisors call alike, where the system tells.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let value = |name: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.find_map(|(field, value)| (field.trim() == name).then(|| value.trim()))
+    };
+    let Some(name) = value("model name") else {
+        return "An unnamed processor".to_owned();
+    };
+    let numbers = value("cpu family").zip(value("model"));
+    let numbers = numbers.map_or(String::new(), |(family, model)| {
+        format!(" (family {family}, model {model})")
+    });
     let vectors = if text.contains(" avx512f ") {
         " with AVX-512"
     } else {
         ""
     };
-    name.map_or_else(
-        || "An unnamed processor".to_owned(),
-        |(_, name)| format!("{name}{vectors}"),
-    )
+    format!("{name}{numbers}{vectors}")
 }

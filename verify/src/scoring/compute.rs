@@ -3,7 +3,7 @@
 use capture::{CaptureFile, GroupTensors};
 use ndarray::{Array0, Array1, Array2, Axis};
 use obcache_scores::accumulate;
-use obcache_scores::strip::{Element, Engine, Problem};
+use obcache_scores::strip::{Buffers, Element, Engine, Problem};
 use obd_core::{ProblemError, QueryWindow};
 
 use super::layout::{self, Layout};
@@ -21,6 +21,13 @@ fn placeholder<T: Element>(
     value: (usize, usize),
 ) -> Option<Problem<'_, T>> {
     Problem::new(zero.broadcast(query)?, zero.broadcast(key)?, zero.broadcast(value)?).ok()
+}
+
+/// What the engine's runs of a thread leave to the next one.
+#[derive(Default)]
+pub(super) struct Kept {
+    narrow: Buffers<f32>,
+    wide: Buffers<f64>,
 }
 
 /// What is computed of a group, and from what.
@@ -42,13 +49,13 @@ impl Computation {
     pub fn columns(
         &self,
         group: Group,
-        engine: &Engine,
+        (engine, kept): (&Engine, &mut Kept),
         observe: &(dyn Fn() + Sync),
     ) -> Result<Vec<Array2<f64>>, ScoringError> {
         let columns = match self.precision {
             _ if self.needs_traces() => self.by_traces(group, observe)?,
-            Precision::F32 => self.by_strips::<f32>(group, engine, observe)?,
-            Precision::F64 => self.by_strips::<f64>(group, engine, observe)?,
+            Precision::F32 => self.by_strips(group, (engine, &mut kept.narrow), observe)?,
+            Precision::F64 => self.by_strips(group, (engine, &mut kept.wide), observe)?,
         };
         self.check(group, &columns)?;
         Ok(columns)
@@ -126,14 +133,14 @@ impl Computation {
     fn by_strips<T: Element>(
         &self,
         group: Group,
-        engine: &Engine,
+        (engine, buffers): (&Engine, &mut Buffers<T>),
         observe: &(dyn Fn() + Sync),
     ) -> Result<Vec<Array2<f64>>, ScoringError> {
         let tensors = self
             .capture
             .group(group.layer, group.kv_head, self.window, T::from_f64)?;
         let problem = self.problem(&tensors, group).map_err(self.refused(group))?;
-        let (saliencies, _) = engine.run_observed(&problem, observe);
+        let (saliencies, _) = engine.run_in(buffers, &problem, observe);
         let column = |column: Column| -> Vec<_> { saliencies.iter().map(|head| column.of(head).clone()).collect() };
         Ok(Column::all()
             .filter_map(|name| self.heads.rows(&column(name)))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use ndarray::Array2;
 
-use super::compute::Computation;
+use super::compute::{Computation, Kept};
 use super::layout::Layout;
 use super::{Group, ScoringError};
 
@@ -67,10 +67,10 @@ impl Work {
 
     /// Computes the next group that nobody has taken until there is none, or nobody listens.
     fn take_turns(&self, next: &AtomicUsize, done: &SyncSender<(Group, Columns)>) {
+        let mut kept = Kept::default();
         while let Some(&group) = self.groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let columns = self
-                .computation
-                .columns(group, &self.layout.engine, &|| self.progress.inc(1));
+            let engine = (&self.layout.engine, &mut kept);
+            let columns = self.computation.columns(group, engine, &|| self.progress.inc(1));
             if done.send((group, columns)).is_err() {
                 return;
             }
