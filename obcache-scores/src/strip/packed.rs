@@ -397,6 +397,7 @@ pub(super) fn unit(largest: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::array;
 
     fn channel(numbers: &[f64]) -> Channel {
         let one = |&number: &f64| Channel {
@@ -420,6 +421,14 @@ mod tests {
         assert_eq!((all.sum, all.least, all.greatest), (4.0, -1.0, 3.0));
         let all = channel(&[-1.0, 2.0, 5.0]);
         assert_eq!((all.sum, all.least, all.greatest), (6.0, -1.0, 5.0));
+    }
+
+    #[test]
+    fn channels_are_those_of_all_rows() {
+        let rows = array![[1.0, -2.0], [4.0, 8.0], [2.0, 0.5]];
+        let found = channels(Rows::new(&CowArray::from(rows.view())));
+        let found: Vec<_> = found.iter().map(|all| (all.sum, all.least, all.greatest)).collect();
+        assert_eq!(found, [(7.0, 1.0, 4.0), (6.5, -2.0, 8.0)]);
     }
 
     #[test]

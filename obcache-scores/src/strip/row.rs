@@ -177,3 +177,18 @@ impl<T: Element> Row<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_found_where_it_stands_first() {
+        let mut numbers = [0.0f32; 2 * MOST_LANES];
+        assert_eq!((position(&numbers, 0.0), position(&numbers, 7.0)), (Some(0), None));
+        for place in [MOST_LANES + 2, MOST_LANES + 5] {
+            numbers[place] = 7.0;
+        }
+        assert_eq!(position(&numbers, 7.0), Some(MOST_LANES + 2));
+    }
+}
