@@ -202,6 +202,12 @@ struct Channel {
 }
 
 impl Channel {
+    const EMPTY: Self = Self {
+        sum: 0.0,
+        least: f64::INFINITY,
+        greatest: f64::NEG_INFINITY,
+    };
+
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         Self {
@@ -355,20 +361,14 @@ pub(super) fn dot<T: Element>(row: &[T], mean: &[f64]) -> f64 {
 
 #[inline(always)]
 fn channels<T: Element>(rows: Rows<T>) -> Vec<Channel> {
-    let [mut sums, mut least, mut greatest] =
-        [0.0, f64::INFINITY, f64::NEG_INFINITY].map(|number| vec![number; rows.width]);
+    let mut channels = vec![Channel::EMPTY; rows.width];
     for row in rows.rows() {
-        let ends = least.iter_mut().zip(&mut greatest);
-        for ((element, sum), (least, greatest)) in row.iter().zip(&mut sums).zip(ends) {
-            let element = element.to_f64();
-            *sum += element;
-            *least = if element < *least { element } else { *least };
-            *greatest = if element > *greatest { element } else { *greatest };
+        for (channel, element) in channels.iter_mut().zip(row) {
+            let (sum, least, greatest) = (element.to_f64(), element.to_f64(), element.to_f64());
+            *channel = channel.and(Channel { sum, least, greatest });
         }
     }
-    let channels = sums.into_iter().zip(least).zip(greatest);
-    let channel = |((sum, least), greatest)| Channel { sum, least, greatest };
-    channels.map(channel).collect()
+    channels
 }
 
 /// What the tokens share, channel by channel.
