@@ -203,6 +203,9 @@ impl Tracker {
     ///
     /// # Errors
     /// [`PolicyError::TraceLength`] where the step does not cover so many tokens.
+    ///
+    /// # Panics
+    /// Where the step has no such head.
     pub fn take_step<T: Element>(&mut self, step: &Step<T>, head: usize) -> Result<(), PolicyError> {
         self.check_length(step.kv_len(), 1)?;
         // In place, and with room to grow: a step makes no new array.
@@ -490,7 +493,7 @@ mod tests {
                 let cache = Cache::of(head.key().view(), head.value().view()).unwrap();
                 let mut decoder = Decoder::new();
                 by_strips
-                    .take_step(decoder.step(&cache, head.query().view()).unwrap(), 0)
+                    .take_step(&decoder.step(&cache, head.query().view()).unwrap(), 0)
                     .unwrap();
                 approx::assert_relative_eq!(by_strips.saliency(), by_traces.saliency(), max_relative = 1e-14);
                 assert_eq!(by_strips.positions(), by_traces.positions());
@@ -510,7 +513,7 @@ mod tests {
         let mut decoder = Decoder::new();
         let step = decoder.step(&cache, head.query().view()).unwrap();
         let refused = Err(PolicyError::TraceLength { found: 2, expected: 3 });
-        assert_eq!(tracker.take_step(step, 0), refused);
+        assert_eq!(tracker.take_step(&step, 0), refused);
         assert_eq!(tracker.positions(), [0, 1]);
     }
 

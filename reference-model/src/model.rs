@@ -139,11 +139,9 @@ impl<T: Number> Model<T> {
                     let query = projected.query.slice(s![readers.clone(), token, ..]);
                     let step = decoder.step(&cached.heads[head].rows, query)?;
                     for (place, reader) in readers.clone().enumerate() {
-                        outputs[reader]
-                            .row_mut(token)
-                            .assign(&step.saliencies(place).output.row(0));
+                        outputs[reader].row_mut(token).assign(&step.output(place));
                     }
-                    observe(layer, head, step);
+                    observe(layer, head, &step);
                 }
             }
             Ok(outputs)

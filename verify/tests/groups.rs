@@ -159,7 +159,7 @@ proptest! {
             for token in 0..6 {
                 cache.push(key.row(token), value.row(token)).unwrap();
                 let query = query.slice(s![token..token + 1, ..]);
-                by_strips.take_step(decoder.step(&cache, query).unwrap(), 0).unwrap();
+                by_strips.take_step(&decoder.step(&cache, query).unwrap(), 0).unwrap();
             }
             prop_assert_eq!(by_strips.positions(), tracker.positions());
             let expected = accumulate(&score.contributions(&whole, &attend(&whole)), QueryWindow::All);

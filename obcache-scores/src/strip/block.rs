@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use aligned_vec::AVec;
-use ndarray::s;
+use ndarray::{ArrayViewMut1, s};
 use pulp::Simd;
 
 use super::buffers::{Sizes, with_capacity};
@@ -85,9 +85,29 @@ struct Strip<'a, 'p, T: Element, S> {
     queries: Range<usize>,
     /// Tokens that some query of the strip sees.
     seen: Range<usize>,
+    /// End of those that some query of its upper half sees.
+    upper_end: usize,
 }
 
-impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
+impl<'a, 'p, T: Element, S: Simd> Strip<'a, 'p, T, S> {
+    fn new(
+        simd: S,
+        (problem, packed): (&'a Problem<'p, T>, &'a Packed<T>),
+        head: usize,
+        queries: Range<usize>,
+    ) -> Self {
+        let upper = queries.start..queries.end.min(queries.start + half(queries.len()));
+        Self {
+            simd,
+            problem,
+            packed,
+            head,
+            seen: seen_by(problem, &queries),
+            upper_end: seen_by(problem, &upper).end,
+            queries,
+        }
+    }
+
     fn tiles(&self) -> Range<usize> {
         tiles::<T>(&self.seen)
     }
@@ -100,6 +120,19 @@ impl<T: Element, S: Simd> Strip<'_, '_, T, S> {
     /// Tokens of a tile that have to be gone over.
     fn columns(&self, tile: usize) -> usize {
         columns::<T>(self.seen.end, tile)
+    }
+
+    /// Rows that are multiplied with a tile at a time, and with how many of its tokens: under causal order the upper half
+    /// sees less of the last tiles.
+    fn parts(&self, tile: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let (rows, half) = (self.rows(), half(self.queries.len()));
+        let [fewer, all] = [self.upper_end, self.seen.end].map(|end| columns::<T>(end, tile));
+        let parts = if fewer < all {
+            [(0..half, fewer), (half..rows, all)]
+        } else {
+            [(0..rows, all), (rows..rows, 0)]
+        };
+        parts.into_iter().filter(|(_, columns)| *columns > 0)
     }
 
     /// Where the logits of a tile lie.
@@ -184,15 +217,7 @@ impl<T: Element> Workspace<T> {
         block.clear(tiles::<T>(&seen_by(problem, &queries)));
         for first in queries.clone().step_by(self.height) {
             let queries = first..queries.end.min(first + self.height);
-            let seen = seen_by(problem, &queries);
-            let strip = Strip {
-                simd,
-                problem,
-                packed,
-                head,
-                queries,
-                seen,
-            };
+            let strip = Strip::new(simd, (problem, packed), head, queries);
             self.strip(&strip, block);
         }
     }
@@ -219,14 +244,15 @@ impl<T: Element> Workspace<T> {
     /// Scales the queries and makes room.
     fn load<S: Simd>(&mut self, strip: &Strip<T, S>) {
         let (problem, rows, zero) = (strip.problem, strip.rows(), T::default());
-        self.query.clear();
-        self.offsets.clear();
+        // The rows that fill a strip up keep what they had: nothing is read of what comes of them.
         self.query.resize(rows * problem.head_dim(), zero);
+        self.offsets.clear();
         strip.simd.vectorize(|| {
             for (i, scaled) in strip.queries.clone().zip(self.query.chunks_mut(problem.head_dim())) {
-                for (scaled, q) in scaled.iter_mut().zip(problem.query().slice_move(s![strip.head, i, ..])) {
+                let query = problem.query().slice_move(s![strip.head, i, ..]);
+                ArrayViewMut1::from(&mut *scaled).zip_mut_with(&query, |scaled, q| {
                     *scaled = T::from_f64(q.to_f64() * problem.scale());
-                }
+                });
                 self.offsets.push(dot(scaled, &strip.packed.key_mean));
             }
         });
@@ -244,7 +270,11 @@ impl<T: Element> Workspace<T> {
         let logits = &mut self.logits[strip.place(tile)];
         let keys = &strip.packed.keys[tile * T::TILE * problem.head_dim()..];
         self.clock.was(|profile| &mut profile.softmax);
-        products::pairs(logits, columns, keys, &self.query, problem.head_dim());
+        for (rows, columns) in strip.parts(tile) {
+            let query = &self.query[elements(&rows, problem.head_dim())];
+            let logits = &mut logits[elements(&rows, T::STRIDE)];
+            products::pairs(logits, columns, keys, query, problem.head_dim());
+        }
         self.clock.was(|profile| &mut profile.products);
         for (logits, i) in logits.chunks_mut(T::STRIDE).zip(strip.queries.clone()) {
             let seen = problem.visible(i);
@@ -299,7 +329,11 @@ impl<T: Element> Workspace<T> {
         }
         let values = &strip.packed.values[tile * T::TILE * value_dim..];
         self.clock.was(|profile| &mut profile.softmax);
-        products::outputs(&mut self.outputs, values, &self.pairs, columns, value_dim);
+        for (rows, columns) in strip.parts(tile) {
+            let exponentials = &self.pairs[elements(&rows, T::STRIDE)];
+            let outputs = &mut self.outputs[elements(&rows, value_dim)];
+            products::outputs(outputs, values, exponentials, columns, value_dim);
+        }
         self.clock.was(|profile| &mut profile.products);
     }
 
@@ -331,7 +365,12 @@ impl<T: Element> Workspace<T> {
     fn sweep<S: Simd>(&mut self, strip: &Strip<T, S>, tile: usize, block: &mut BlockSums<T>) {
         let (packed, columns, value_dim) = (strip.packed, strip.columns(tile), strip.packed.value_dim());
         let channels = &packed.value_channels[tile * T::TILE * value_dim..];
-        products::pairs(&mut self.pairs, columns, channels, &self.outputs, value_dim);
+        for (rows, columns) in strip.parts(tile) {
+            // Pairs that are not multiplied keep an exponential or a product of this strip, and are not seen either.
+            let products = &mut self.pairs[elements(&rows, T::STRIDE)];
+            let outputs = &self.outputs[elements(&rows, value_dim)];
+            products::pairs(products, columns, channels, outputs, value_dim);
+        }
         self.clock.was(|profile| &mut profile.products);
         let recomputing = strip.simd.vectorize(Sweep {
             logits: &self.logits[strip.place(tile)],
@@ -363,7 +402,19 @@ fn seen_by<T: Element>(problem: &Problem<T>, queries: &Range<usize>) -> Range<us
 
 /// Tokens of a tile to go over, of which those from `end` on are not seen.
 fn columns<T: Element>(end: usize, tile: usize) -> usize {
-    (end - tile * T::TILE).next_multiple_of(MOST_LANES).min(T::TILE)
+    end.saturating_sub(tile * T::TILE)
+        .next_multiple_of(MOST_LANES)
+        .min(T::TILE)
+}
+
+/// Rows of the upper half of a strip of so many queries.
+fn half(queries: usize) -> usize {
+    queries.div_ceil(2).next_multiple_of(ROWS)
+}
+
+/// Where the numbers of these rows lie, each of so many.
+fn elements(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
 }
 
 /// Queries of a strip where no height is asked for.
@@ -404,6 +455,25 @@ mod tests {
             [385, 401, 768, 1000].map(|end| columns::<f32>(end, 1)),
             [16, 32, 384, 384]
         );
+    }
+
+    #[test]
+    fn the_upper_half_of_a_strip_is_not_multiplied_with_what_it_does_not_see() {
+        let parts = |tokens: usize, queries: usize, tile: usize| {
+            let (query, key) = (Array3::<f32>::zeros((1, queries, 1)), Array2::<f32>::zeros((tokens, 1)));
+            let problem = Problem::new(query.view(), key.view(), key.view()).unwrap();
+            let packed = Packed::new(&Sizes::default());
+            let strip = Strip::new(pulp::Scalar::new(), (&problem, &packed), 0, 0..queries);
+            strip.parts(tile).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(872, 128, 1), [(0..128, 384)]);
+        // The first 64 see up to token 808, the tile's 40th.
+        assert_eq!(parts(872, 128, 2), [(0..64, 48), (64..128, 112)]);
+        // Up to 736: nothing of the tile.
+        assert_eq!(parts(800, 128, 2), [(64..128, 32)]);
+        // 11 of 21 make 16 rows, and those that fill the others up see nothing.
+        assert_eq!(parts(35, 21, 0), [(0..16, 32), (16..24, 48)]);
+        assert_eq!(parts(35, 8, 0), [(0..8, 48)]);
     }
 
     #[test]

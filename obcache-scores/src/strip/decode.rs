@@ -6,11 +6,11 @@
 //! ```text
 //! 1  z = q·k            with each tile's two largest
 //! 2  e = e^(z - shift)  their sums, and each tile's part of o
-//! 3  ‖v - o‖², o·(v - o) and every column, from the last tile to the first: the last of pass 2 are still in the cache
+//! 3  ‖v - o‖² and o·(v - o), from the last tile to the first: the last of pass 2 are still in the cache
 //! ```
+//! Every score of a token follows from these, see [`Step`].
 
 use std::num::NonZero;
-use std::ops::Range;
 use std::thread::available_parallelism;
 
 use aligned_vec::{AVec, avec};
@@ -19,19 +19,15 @@ use obd_core::{ProblemError, check_axis};
 use pulp::{Simd, WithSimd};
 
 use super::cache::{Cache, width};
-use super::columns::COLUMNS;
 use super::element::Element;
 use super::first::Gap;
 use super::instructions::Instructions;
-use super::parallel::each;
+use super::parallel::each_in_runs;
 use super::problem::{check_scale, check_sinks, check_tensor};
 use super::row::{Others, Row, Weights, set_apart};
 use super::softmax::{Exponentials, Largest, Meet, Sums};
-use super::step::Step;
-use super::stream::{Columns, Dots, Gaps, Mix};
-
-/// Runs of tiles that each thread takes in a pass, about.
-const RUNS: usize = 4;
+use super::step::{Found, Step};
+use super::stream::{Dots, Gaps, Mix};
 
 /// Decode steps over a [`Cache`], with buffers that are kept from step to step.
 ///
@@ -49,7 +45,7 @@ const RUNS: usize = 4;
 /// for value in [8.0, 4.0] {
 ///     cache.push(array![0.0].view(), array![value].view()).unwrap();
 ///     let step = decoder.step(&cache, array![[1.0]].view()).unwrap();
-///     tracker.take_step(step, 0).unwrap();
+///     tracker.take_step(&step, 0).unwrap();
 /// }
 /// // The first query gives weight 1, the second 1/2 and 1/2.
 /// assert_eq!(tracker.saliency(), &array![1.5, 0.5]);
@@ -71,8 +67,6 @@ pub struct Decoder<T> {
 struct StepBuffers<T> {
     /// Scaled queries, shape (heads, width of head_dim).
     queries: AVec<T>,
-    /// Shape (tiles, heads, STRIDE).
-    logits: AVec<T>,
     /// The two largest logits, shape (tiles, heads).
     largest: Vec<[T; 2]>,
     /// Each head's first token with its logit, and its others.
@@ -85,8 +79,7 @@ struct StepBuffers<T> {
     parts: AVec<T>,
     /// Outputs in units, shape (heads, width of value_dim).
     outputs: AVec<T>,
-    rows: Vec<Row<T>>,
-    step: Step<T>,
+    found: Found<T>,
 }
 
 impl<T: Element> Default for Decoder<T> {
@@ -105,7 +98,6 @@ impl<T: Element> Decoder<T> {
             sinks: None,
             buffers: StepBuffers {
                 queries: avec![],
-                logits: avec![],
                 largest: Vec::new(),
                 firsts: Vec::new(),
                 others: Vec::new(),
@@ -113,8 +105,7 @@ impl<T: Element> Decoder<T> {
                 sums: Vec::new(),
                 parts: avec![],
                 outputs: avec![],
-                rows: Vec::new(),
-                step: Step::new(),
+                found: Found::new(),
             },
         }
     }
@@ -155,7 +146,7 @@ impl<T: Element> Decoder<T> {
     /// # Errors
     /// [`ProblemError`] where an axis is empty, `query` does not fit the cache or the sinks, or an element is NaN or
     /// infinite.
-    pub fn step(&mut self, cache: &Cache<T>, query: ArrayView2<T>) -> Result<&Step<T>, ProblemError> {
+    pub fn step<'a>(&'a mut self, cache: &'a Cache<T>, query: ArrayView2<T>) -> Result<Step<'a, T>, ProblemError> {
         check_tensor("query", &["group_size", "head_dim"], &query)?;
         let found = query.ncols();
         check_axis("query", "head_dim", found, cache.head_dim(), "head_dim of the cache")?;
@@ -173,7 +164,12 @@ impl<T: Element> Decoder<T> {
             cache,
             query,
         });
-        Ok(&self.buffers.step)
+        Ok(Step {
+            cache,
+            found: &self.buffers.found,
+            instructions: self.instructions,
+            threads: self.threads,
+        })
     }
 }
 
@@ -208,7 +204,7 @@ impl<T: Element> WithSimd for Decoding<'_, T> {
         passes.set_apart(buffers);
         passes.mix(buffers);
         passes.finish(buffers);
-        passes.fill(buffers);
+        passes.measure(buffers);
     }
 }
 
@@ -222,15 +218,6 @@ struct Passes<'a, T, S> {
 }
 
 impl<T: Element, S: Simd> Passes<'_, T, S> {
-    /// Tiles that a thread reads in one go: long enough for the memory to read ahead, short enough to share out.
-    fn run(&self) -> usize {
-        self.cache.tiles().div_ceil(RUNS * self.threads.get())
-    }
-
-    fn threads(&self) -> Range<usize> {
-        0..self.threads.get()
-    }
-
     /// Scales the queries and makes room.
     fn load(&self, buffers: &mut StepBuffers<T>, query: &ArrayView2<T>, scale: f64) {
         let (cache, heads, zero) = (self.cache, self.heads, T::default());
@@ -243,20 +230,19 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
             }
         }
         let places = cache.tiles() * heads;
-        buffers.logits.resize(places * T::STRIDE, zero);
         buffers.largest.resize(places, [zero; 2]);
         buffers.sums.resize(places, Sums::default());
         buffers.parts.resize(places * value_width, zero);
         buffers.outputs.resize(heads * value_width, zero);
-        buffers.step.make_room(cache, heads);
+        buffers.found.make_room(cache.tiles(), heads);
     }
 
     /// Logits of all tokens, and the two largest of each tile.
     fn meet(&self, buffers: &mut StepBuffers<T>) {
         let (simd, cache, queries) = (self.simd, self.cache, &buffers.queries);
-        let logits = buffers.logits.chunks_mut(self.heads * T::STRIDE);
+        let logits = buffers.found.logits.chunks_mut(self.heads * T::STRIDE);
         let tiles = logits.zip(buffers.largest.chunks_mut(self.heads)).enumerate();
-        let worker = |_| {
+        let worker = || {
             |(tile, (logits, largest)): (usize, (&mut [T], &mut [[T; 2]]))| {
                 let heads = logits.chunks_mut(T::STRIDE).zip(largest);
                 for ((logits, largest), query) in heads.zip(queries.chunks(width(cache.head_dim()))) {
@@ -278,7 +264,7 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                 }
             }
         };
-        each(self.run(), tiles, self.threads().map(worker));
+        each_in_runs(self.threads, tiles, worker);
     }
 
     /// Takes the first token of each head out of its logits.
@@ -297,7 +283,7 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                     two[1] = first;
                 }
             }
-            let logits = &mut buffers.logits[(top * self.heads + head) * T::STRIDE..][..T::TILE];
+            let logits = &mut buffers.found.logits[(top * self.heads + head) * T::STRIDE..][..T::TILE];
             let (first, others) = set_apart(two, self.sinks.map(|sinks| sinks[head]), logits);
             // There is one: a step sees every token, and there are some.
             let (column, logit) = first.unwrap_or_default();
@@ -310,11 +296,11 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
     /// Exponentials with their sums, and each tile's part of the outputs.
     fn mix(&self, buffers: &mut StepBuffers<T>) {
         let (simd, cache, heads, value_width) = (self.simd, self.cache, self.heads, width(self.cache.value_dim()));
-        let (logits, shifts) = (&buffers.logits, &buffers.shifts);
+        let (logits, shifts) = (&buffers.found.logits, &buffers.shifts);
         let inverse_unit = T::from_f64(1.0 / cache.unit());
         let sums = buffers.sums.chunks_mut(heads);
         let tiles = sums.zip(buffers.parts.chunks_mut(heads * value_width)).enumerate();
-        let worker = |_| {
+        let worker = || {
             let mut exponentials: AVec<T> = avec![T::default(); heads * T::STRIDE];
             move |(tile, (sums, parts)): (usize, (&mut [Sums<T>], &mut [T]))| {
                 simd.vectorize(Exponentials {
@@ -336,7 +322,7 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
                 }
             }
         };
-        each(self.run(), tiles, self.threads().map(worker));
+        each_in_runs(self.threads, tiles, worker);
     }
 
     /// Outputs and log-sum-exps, and what pass 3 needs of each head.
@@ -344,7 +330,7 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
         let (cache, heads, value_width) = (self.cache, self.heads, width(self.cache.value_dim()));
         let unit = cache.unit();
         let zeros = vec![0.0; value_width];
-        buffers.rows.clear();
+        let found = &mut buffers.found;
         for (head, output) in buffers.outputs.chunks_mut(value_width).enumerate() {
             let mut others = buffers.others[head];
             for sums in buffers.sums.iter().skip(head).step_by(heads) {
@@ -360,48 +346,38 @@ impl<T: Element, S: Simd> Passes<'_, T, S> {
             let value = cache.value(token).iter().map(|v| T::from_f64(v.to_f64() / unit));
             let value: Vec<T> = value.collect();
             let weights = Weights::new(logit, others, 0.0, self.sinks.map(|sinks| sinks[head]));
-            let plain = &mut buffers.step.outputs;
+            let plain = &mut found.outputs;
             let gap = self
                 .simd
                 .vectorize(|| Gap::new(self.simd, &value, &weights, output, plain, (&zeros, unit)));
-            buffers.rows.push(Row::new(&weights, &gap));
-            buffers.step.log_sum_exp.push(weights.log_sum_exp);
-            buffers.step.firsts.push((token, gap.contributions(&weights, logit)));
+            found.rows.push(Row::new(&weights, &gap));
+            found.log_sum_exp.push(weights.log_sum_exp);
+            found.firsts.push((token, gap.contributions(&weights, logit)));
         }
     }
 
-    /// Columns of all tokens, from the last tile to the first.
-    fn fill(&self, buffers: &mut StepBuffers<T>) {
-        let (simd, cache, heads, value_width) = (self.simd, self.cache, self.heads, width(self.cache.value_dim()));
-        let (logits, outputs, rows) = (&buffers.logits, &buffers.outputs, &buffers.rows);
-        let unit = cache.unit();
-        let tiles = buffers.step.columns.chunks_mut(heads * COLUMNS * T::TILE);
-        let worker = |_| {
-            let mut gaps: AVec<T> = avec![T::default(); 2 * T::STRIDE];
-            move |(tile, columns): (usize, &mut [T])| {
-                let (squared, along_output) = gaps.split_at_mut(T::STRIDE);
-                for (head, columns) in columns.chunks_mut(COLUMNS * T::TILE).enumerate() {
+    /// Distances of all values from the outputs, from the last tile to the first.
+    fn measure(&self, buffers: &mut StepBuffers<T>) {
+        let (simd, cache, value_width) = (self.simd, self.cache, width(self.cache.value_dim()));
+        let (found, outputs) = (&mut buffers.found, &buffers.outputs);
+        let inverse_unit = T::from_f64(1.0 / cache.unit());
+        let squared = found.squared.chunks_mut(self.heads * T::STRIDE);
+        let along_output = found.along_output.chunks_mut(self.heads * T::STRIDE);
+        let worker = || {
+            |(tile, (squared, along_output)): (usize, (&mut [T], &mut [T]))| {
+                let heads = squared.chunks_mut(T::STRIDE).zip(along_output.chunks_mut(T::STRIDE));
+                for ((squared, along_output), output) in heads.zip(outputs.chunks(value_width)) {
                     simd.vectorize(Gaps {
                         values: cache.values(tile),
-                        output: &outputs[head * value_width..][..value_width],
-                        inverse_unit: T::from_f64(1.0 / unit),
+                        output,
+                        inverse_unit,
                         squared,
                         along_output,
-                    });
-                    simd.vectorize(Columns {
-                        squared,
-                        along_output,
-                        logits: &logits[(tile * heads + head) * T::STRIDE..][..T::TILE],
-                        row: &rows[head],
-                        norms: cache.norms(tile),
-                        unit,
-                        columns,
                     });
                 }
             }
         };
-        each(self.run(), tiles.enumerate().rev(), self.threads().map(worker));
-        buffers.step.set_firsts(cache);
+        each_in_runs(self.threads, squared.zip(along_output).enumerate().rev(), worker);
     }
 }
 

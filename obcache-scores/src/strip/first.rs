@@ -78,14 +78,14 @@ impl Gap {
                 *sum = *sum + term;
             }
         }
-        let [distance, along_value, others_norm, output_norm, packed_norm, along_mean] = sums.map(Vector::sum);
+        let [distance, along_value, others_norm, output_norm, packed_norm, along_mean] = sums;
         Self {
-            distance,
-            along_value,
-            others_norm,
-            output_norm,
-            packed_norm,
-            along_mean,
+            distance: distance.sum(),
+            along_value: along_value.sum(),
+            others_norm: others_norm.sum(),
+            output_norm: output_norm.sum(),
+            packed_norm: packed_norm.sum(),
+            along_mean: along_mean.sum(),
         }
     }
 

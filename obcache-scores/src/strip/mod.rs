@@ -48,6 +48,7 @@ mod stream;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod tile_columns;
 mod totals;
 mod turns;
 

@@ -8,7 +8,7 @@ use std::array::from_fn;
 
 use aligned_vec::{AVec, avec};
 use ndarray::{CowArray, Ix2};
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use super::buffers::{Sizes, with_capacity};
 use super::element::Element;
@@ -114,13 +114,15 @@ impl<T: Element> Packed<T> {
         let worker = |_| {
             let mut rows = avec![T::default(); T::TILE * keys.width];
             let (key_mean, value_mean) = (&key_mean, &value_mean);
-            move |(number, mut tile): (usize, Tile<T>)| {
-                simd.vectorize(|| {
-                    center(keys.tile(number), key_mean, 1.0, &mut rows);
-                    transpose(&rows, tile.keys);
-                    center(values.tile(number), value_mean, unit, tile.values);
-                    transpose(tile.values, tile.value_channels);
-                    tile.set_norms(value_mean);
+            move |(number, tile): (usize, Tile<T>)| {
+                simd.vectorize(Filling {
+                    keys: keys.tile(number),
+                    values: values.tile(number),
+                    key_mean,
+                    value_mean,
+                    unit,
+                    rows: &mut rows,
+                    tile,
                 });
             }
         };
@@ -266,6 +268,32 @@ struct Tile<'a, T> {
     value_channels: &'a mut [T],
     norms: &'a mut [T],
     halves: &'a mut [T],
+}
+
+/// One tile from its rows.
+struct Filling<'a, T> {
+    keys: Rows<'a, T>,
+    values: Rows<'a, T>,
+    key_mean: &'a [f64],
+    value_mean: &'a [f64],
+    unit: f64,
+    /// Room for the centred keys.
+    rows: &'a mut [T],
+    tile: Tile<'a, T>,
+}
+
+impl<T: Element> WithSimd for Filling<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let tile = &mut self.tile;
+        center(self.keys, self.key_mean, 1.0, self.rows);
+        transpose(self.rows, tile.keys);
+        center(self.values, self.value_mean, self.unit, tile.values);
+        transpose(tile.values, tile.value_channels);
+        tile.set_norms(self.value_mean);
+    }
 }
 
 impl<T: Element> Tile<'_, T> {

@@ -1,112 +1,185 @@
 //! What a decode step yields.
 
+use std::num::NonZero;
+use std::ops::Range;
+
 use aligned_vec::{AVec, avec};
-use ndarray::{Array1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2, Axis};
+use pulp::{Simd, WithSimd};
 
 use super::cache::{Cache, width};
 use super::columns::{COLUMNS, plain_columns, units};
 use super::element::Element;
+use super::instructions::Instructions;
 use super::pair_sums::PairSums;
+use super::parallel::each_in_runs;
+use super::row::Row;
 use super::saliencies::Saliencies;
+use super::tile_columns::TileColumns;
 use crate::Score;
 
 /// Output and every saliency that one query of each head of a group gives to the cached tokens.
 ///
-/// Numbers are kept in the storage's precision and handed out in 64 bits.
-#[derive(Debug, Clone)]
-pub struct Step<T> {
-    kv_len: usize,
-    value_dim: usize,
-    group_size: usize,
-    /// What values are measured in.
-    unit: f64,
-    /// Shape (group_size, width of value_dim).
-    pub(super) outputs: Vec<T>,
-    /// Shape (group_size).
-    pub(super) log_sum_exp: Vec<f64>,
-    /// Each head's first token with its sums.
-    pub(super) firsts: Vec<(usize, PairSums<f64>)>,
-    /// In units, shape (tiles, group_size, COLUMNS, TILE): what is computed together lies together.
-    pub(super) columns: AVec<T>,
+/// Of a token and a query it holds three numbers, from which every saliency follows: the logit, ‖v - o‖² and o·(v - o).
+/// The saliencies are computed when they are asked for, all of a token at once, so that none but those asked for go through
+/// memory: in the storage's precision, and handed out in 64 bits.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a, T> {
+    pub(super) cache: &'a Cache<T>,
+    pub(super) found: &'a Found<T>,
+    pub(super) instructions: Instructions,
+    pub(super) threads: NonZero<usize>,
 }
 
-impl<T: Element> Step<T> {
-    pub(super) fn new() -> Self {
+/// What the passes of a decode step leave.
+#[derive(Debug, Clone)]
+pub(super) struct Found<T> {
+    /// Shape (tiles, group_size, STRIDE) each: the logits, and ‖v - o‖² and o·(v - o) in units.
+    pub logits: AVec<T>,
+    pub squared: AVec<T>,
+    pub along_output: AVec<T>,
+    /// Shape (group_size, width of value_dim).
+    pub outputs: Vec<T>,
+    /// Each head's row, and its first token with its sums.
+    pub rows: Vec<Row<T>>,
+    pub firsts: Vec<(usize, PairSums<f64>)>,
+    /// Shape (group_size).
+    pub log_sum_exp: Vec<f64>,
+}
+
+impl<T: Element> Found<T> {
+    pub fn new() -> Self {
         Self {
-            kv_len: 0,
-            value_dim: 0,
-            group_size: 0,
-            unit: 1.0,
+            logits: avec![],
+            squared: avec![],
+            along_output: avec![],
             outputs: Vec::new(),
-            log_sum_exp: Vec::new(),
+            rows: Vec::new(),
             firsts: Vec::new(),
-            columns: avec![],
+            log_sum_exp: Vec::new(),
         }
     }
 
-    /// Forgets the step before and makes room for one over this cache.
-    pub(super) fn make_room(&mut self, cache: &Cache<T>, group_size: usize) {
-        (self.kv_len, self.value_dim) = (cache.kv_len(), cache.value_dim());
-        (self.group_size, self.unit) = (group_size, cache.unit());
+    /// Forgets the step before and makes room for one over so many tiles.
+    pub fn make_room(&mut self, tiles: usize, group_size: usize) {
+        for numbers in [&mut self.logits, &mut self.squared, &mut self.along_output] {
+            numbers.resize(tiles * group_size * T::STRIDE, T::default());
+        }
         self.outputs.clear();
-        self.log_sum_exp.clear();
+        self.rows.clear();
         self.firsts.clear();
-        let places = cache.tiles() * group_size * COLUMNS * T::TILE;
-        self.columns.resize(places, T::default());
+        self.log_sum_exp.clear();
     }
+}
 
-    /// Writes the columns of the first tokens.
-    pub(super) fn set_firsts(&mut self, cache: &Cache<T>) {
-        let inverses = units(1.0 / self.unit);
-        for (head, &(token, sums)) in self.firsts.iter().enumerate() {
-            let found = plain_columns(sums, cache.norm(token), self.unit);
-            let tile = (token / T::TILE * self.group_size + head) * COLUMNS;
-            for (column, (found, inverse)) in found.into_iter().zip(inverses).enumerate() {
-                self.columns[(tile + column) * T::TILE + token % T::TILE] = T::from_f64(found * inverse);
-            }
-        }
-    }
-
+impl<T: Element> Step<'_, T> {
     /// Number of query heads.
     pub fn group_size(&self) -> usize {
-        self.group_size
+        self.found.rows.len()
     }
 
     /// Number of cached tokens.
     pub fn kv_len(&self) -> usize {
-        self.kv_len
+        self.cache.kv_len()
+    }
+
+    /// Attention output o of a query head, shape (value_dim).
+    ///
+    /// # Panics
+    /// Where there is no such head.
+    pub fn output(&self, head: usize) -> ArrayView1<'_, T> {
+        let width = width(self.cache.value_dim());
+        ArrayView1::from(&self.found.outputs[head * width..][..self.cache.value_dim()])
     }
 
     /// Output and saliencies of a query head, whose window is its one query.
+    ///
+    /// # Panics
+    /// Where there is no such head.
     pub fn saliencies(&self, head: usize) -> Saliencies<T> {
-        let output = &self.outputs[head * width(self.value_dim)..][..self.value_dim];
-        let mut saliencies = Saliencies::zeros(self.kv_len);
-        for (column, numbers) in saliencies.columns_mut().into_iter().enumerate() {
-            self.add_column(head, column, numbers);
+        let mut sums = Array2::zeros((COLUMNS, self.kv_len()));
+        self.add_columns(head, 0..COLUMNS, sums.view_mut());
+        let mut saliencies = Saliencies::zeros(self.kv_len());
+        for (column, sums) in saliencies.columns_mut().into_iter().zip(sums.rows()) {
+            column.assign(&sums);
         }
-        saliencies.output = Array1::from(output.to_vec()).insert_axis(Axis(0));
-        saliencies.log_sum_exp = Array1::from_elem(1, self.log_sum_exp[head]);
+        saliencies.output = self.output(head).to_owned().insert_axis(Axis(0));
+        saliencies.log_sum_exp = Array1::from_elem(1, self.found.log_sum_exp[head]);
         saliencies
     }
 
     /// Adds what a query head contributes to a score to the sums of the tokens.
     pub(crate) fn add_to(&self, head: usize, score: Score, sums: &mut Array1<f64>) {
-        self.add_column(head, column_of(score), sums);
+        let column = column_of(score);
+        self.add_columns(head, column..column + 1, sums.view_mut().insert_axis(Axis(0)));
     }
 
-    fn add_column(&self, head: usize, column: usize, sums: &mut Array1<f64>) {
-        let unit = units(self.unit)[column];
-        let tiles = self.columns.chunks(T::TILE).skip(head * COLUMNS + column);
-        let tiles = tiles.step_by(self.group_size * COLUMNS);
-        for (mut sums, numbers) in sums.axis_chunks_iter_mut(Axis(0), T::TILE).zip(tiles) {
-            for (sum, number) in sums.iter_mut().zip(numbers) {
-                *sum += unit * number.to_f64();
+    /// Adds some of the columns of a query head to sums of shape (columns, kv_len).
+    fn add_columns(&self, head: usize, columns: Range<usize>, sums: ArrayViewMut2<f64>) {
+        let adding = Adding {
+            step: self,
+            head,
+            columns,
+            sums,
+        };
+        self.instructions.run(adding);
+    }
+
+    /// Puts the columns of a head's first token in their place in its tile, shape (COLUMNS, TILE).
+    fn set_first(&self, head: usize, tile: usize, columns: &mut [T]) {
+        let (token, sums) = self.found.firsts[head];
+        if token / T::TILE == tile {
+            let unit = self.cache.unit();
+            let found = plain_columns(sums, self.cache.norm(token), unit);
+            let places = columns.iter_mut().skip(token % T::TILE).step_by(T::TILE);
+            for ((place, found), inverse) in places.zip(found).zip(units(1.0 / unit)) {
+                *place = T::from_f64(found * inverse);
             }
         }
     }
 }
 
-/// Where [`columns`] puts a score.
+/// See [`Step::add_columns`].
+struct Adding<'a, T> {
+    step: &'a Step<'a, T>,
+    head: usize,
+    columns: Range<usize>,
+    sums: ArrayViewMut2<'a, f64>,
+}
+
+impl<T: Element> WithSimd for Adding<'_, T> {
+    type Output = ();
+
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Step { cache, found, .. } = *self.step;
+        let unit = cache.unit();
+        let tiles = self.sums.axis_chunks_iter_mut(Axis(1), T::TILE).enumerate();
+        let worker = || {
+            let mut numbers: AVec<T> = avec![T::default(); COLUMNS * T::TILE];
+            let (step, head, wanted) = (self.step, self.head, self.columns.clone());
+            move |(tile, mut sums): (usize, ArrayViewMut2<f64>)| {
+                let place = (tile * found.rows.len() + head) * T::STRIDE;
+                simd.vectorize(TileColumns {
+                    squared: &found.squared[place..][..T::TILE],
+                    along_output: &found.along_output[place..][..T::TILE],
+                    logits: &found.logits[place..][..T::TILE],
+                    row: &found.rows[head],
+                    norms: cache.norms(tile),
+                    unit,
+                    columns: &mut numbers,
+                });
+                step.set_first(head, tile, &mut numbers);
+                for (mut sums, column) in sums.rows_mut().into_iter().zip(wanted.clone()) {
+                    let (unit, numbers) = (units(unit)[column], &numbers[column * T::TILE..][..sums.len()]);
+                    sums.zip_mut_with(&ArrayView1::from(numbers), |sum, number| *sum += unit * number.to_f64());
+                }
+            }
+        };
+        each_in_runs(self.step.threads, tiles, worker);
+    }
+}
+
+/// Where [`columns`](super::columns::columns) puts a score.
 fn column_of(score: Score) -> usize {
     match score {
         Score::Weight => 0,

@@ -1,16 +1,57 @@
 //! The passes of a decode step over the rows of a cache as they lie in memory: each number is read once a pass, and no
 //! pass does more with it than the memory leaves time for.
 //!
-//! Rows, queries and outputs are as wide as a whole number of registers, filled up with zeros.
+//! Rows, queries and outputs are as wide as a whole number of registers, filled up with zeros. A tile is read in four places
+//! at once: the memory reads ahead from each, and no sum waits for another.
+
+use std::array;
 
 use pulp::{Simd, WithSimd};
 
-use super::columns::{columns, units};
 use super::element::Element;
-use super::lanes::{MOST_LANES, Vector};
-use super::pair::{Distances, Pairs};
-use super::pair_sums::PairSums;
-use super::row::Row;
+use super::lanes::Vector;
+
+/// Places of a tile that are read at once.
+const PLACES: usize = 4;
+
+/// What a pass does with the rows of a tile.
+trait Pass {
+    /// Takes the rows of some tokens.
+    fn take<S: Simd, const N: usize>(&mut self, simd: S, tokens: [usize; N]);
+
+    /// Takes the rows of so many tokens.
+    #[inline(always)]
+    fn take_all<S: Simd>(&mut self, simd: S, tokens: usize) {
+        let part = tokens / PLACES;
+        for token in 0..part {
+            self.take::<S, PLACES>(simd, array::from_fn(|place| place * part + token));
+        }
+        for token in PLACES * part..tokens {
+            self.take(simd, [token]);
+        }
+    }
+}
+
+/// The rows of some tokens, a vector of each at a time.
+#[inline(always)]
+fn vectors<T: Element, S: Simd, const N: usize>(
+    simd: S,
+    rows: &[T],
+    width: usize,
+    tokens: [usize; N],
+) -> impl Iterator<Item = [Vector<T, S>; N]> {
+    let registers = width / Vector::<T, S>::LANES;
+    let rows: [_; N] = array::from_fn(|place| {
+        let row = &rows[tokens[place] * width..][..width];
+        &T::registers::<S>(row)[..registers]
+    });
+    (0..registers).map(move |register| {
+        array::from_fn(|place| Vector {
+            simd,
+            register: rows[place][register],
+        })
+    })
+}
 
 /// `logits[token] = keys[token]·query`.
 pub(super) struct Dots<'a, T> {
@@ -26,13 +67,23 @@ impl<T: Element> WithSimd for Dots<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for (key, logit) in self.keys.chunks_exact(self.query.len()).zip(self.logits) {
-            let mut sum = Vector::splat(simd, T::default());
-            for (k, q) in Vector::all(simd, key).zip(Vector::all(simd, self.query)) {
-                sum = k.mul_add(q, sum);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.take_all(simd, self.logits.len());
+    }
+}
+
+impl<T: Element> Pass for Dots<'_, T> {
+    #[inline(always)]
+    fn take<S: Simd, const N: usize>(&mut self, simd: S, tokens: [usize; N]) {
+        let mut sums = [Vector::splat(simd, T::default()); N];
+        let keys = vectors(simd, self.keys, self.query.len(), tokens);
+        for (k, q) in keys.zip(Vector::all(simd, self.query)) {
+            for token in 0..N {
+                sums[token] = k[token].mul_add(q, sums[token]);
             }
-            *logit = sum.sum();
+        }
+        for (token, sum) in tokens.into_iter().zip(sums) {
+            self.logits[token] = sum.sum();
         }
     }
 }
@@ -53,14 +104,23 @@ impl<T: Element> WithSimd for Mix<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.take_all(simd, self.values.len() / self.output.len());
+    }
+}
+
+impl<T: Element> Pass for Mix<'_, T> {
+    #[inline(always)]
+    fn take<S: Simd, const N: usize>(&mut self, simd: S, tokens: [usize; N]) {
         let inverse_unit = Vector::splat(simd, self.inverse_unit);
-        for (value, &weight) in self.values.chunks_exact(self.output.len()).zip(self.weights) {
-            let weight = Vector::splat(simd, weight);
-            let outputs = T::registers_mut::<S>(self.output);
-            for (v, output) in Vector::all(simd, value).zip(outputs) {
-                *output = (v * inverse_unit).mul_add(weight, v.with(*output)).register;
+        let weights: [_; N] = array::from_fn(|place| Vector::splat(simd, self.weights[tokens[place]]));
+        let values = vectors(simd, self.values, self.output.len(), tokens);
+        for (v, output) in values.zip(T::registers_mut::<S>(self.output)) {
+            let mut sum = inverse_unit.with(*output);
+            for token in 0..N {
+                sum = (v[token] * inverse_unit).mul_add(weights[token], sum);
             }
+            *output = sum.register;
         }
     }
 }
@@ -82,81 +142,28 @@ impl<T: Element> WithSimd for Gaps<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let zero = Vector::splat(simd, T::default());
-        let inverse_unit = Vector::splat(simd, self.inverse_unit);
-        let rows = self.values.chunks_exact(self.output.len());
-        for ((value, squared), along_output) in rows.zip(self.squared).zip(self.along_output) {
-            let (mut far, mut along) = (zero, zero);
-            for (v, output) in Vector::all(simd, value).zip(Vector::all(simd, self.output)) {
-                let gap = v * inverse_unit - output;
-                far = gap.mul_add(gap, far);
-                along = gap.mul_add(output, along);
-            }
-            *squared = far.sum();
-            *along_output = along.sum();
-        }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.take_all(simd, self.values.len() / self.output.len());
     }
 }
 
-/// The columns of a tile of tokens.
-pub(super) struct Columns<'a, T> {
-    /// ‖v - o‖² and o·(v - o) in units, shape (TILE) each.
-    pub squared: &'a [T],
-    pub along_output: &'a [T],
-    /// Shape (TILE), filled up with hidden ones.
-    pub logits: &'a [T],
-    pub row: &'a Row<T>,
-    /// ‖v‖² and ‖v‖₁ as they came, shape (tokens) each.
-    pub norms: [&'a [f64]; 2],
-    /// What values are measured in.
-    pub unit: f64,
-    /// In units, shape (COLUMNS, TILE).
-    pub columns: &'a mut [T],
-}
-
-impl<T: Element> WithSimd for Columns<'_, T> {
-    type Output = ();
-
+impl<T: Element> Pass for Gaps<'_, T> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let zero = Vector::splat(simd, T::default());
-        let inverses = units(1.0 / self.unit);
-        for first in (0..self.norms[0].len()).step_by(MOST_LANES) {
-            let norms = [0, 1].map(|which| group(&self.norms[which][first..], inverses[1 + which]));
-            for lane in (0..MOST_LANES).step_by(Vector::<T, S>::LANES) {
-                let at = |numbers: &[T]| Vector::load(simd, &numbers[first + lane..]);
-                let (squared, along_output) = (at(self.squared), at(self.along_output));
-                let distances = Distances {
-                    squared,
-                    along_value: squared + along_output,
-                    along_output,
-                };
-                let mut sums = PairSums::all(zero);
-                let logits = at(self.logits);
-                let pairs = Pairs::new(logits, Pairs::weight(logits, self.row), self.row);
-                pairs.add(self.row, &distances, &mut sums);
-                let norms = norms.each_ref().map(|norms| Vector::load(simd, &norms[lane..]));
-                let found = columns(sums, norms, |sum| zero.where_or(zero.above(sum), sum));
-                for (column, found) in self.columns.chunks_mut(T::TILE).zip(found) {
-                    found.store(&mut column[first + lane..]);
-                }
+    fn take<S: Simd, const N: usize>(&mut self, simd: S, tokens: [usize; N]) {
+        let inverse_unit = Vector::splat(simd, self.inverse_unit);
+        let zeros = [Vector::splat(simd, T::default()); N];
+        let (mut far, mut along) = (zeros, zeros);
+        let values = vectors(simd, self.values, self.output.len(), tokens);
+        for (v, output) in values.zip(Vector::all(simd, self.output)) {
+            for token in 0..N {
+                let gap = v[token] * inverse_unit - output;
+                far[token] = gap.mul_add(gap, far[token]);
+                along[token] = gap.mul_add(output, along[token]);
             }
         }
-    }
-}
-
-/// The first numbers of a slice, times a factor; 0 where there are no more.
-#[inline(always)]
-fn group<T: Element>(numbers: &[f64], factor: f64) -> [T; MOST_LANES] {
-    let mut group = [T::default(); MOST_LANES];
-    if let Some(numbers) = numbers.first_chunk::<MOST_LANES>() {
-        for lane in 0..MOST_LANES {
-            group[lane] = T::from_f64(factor * numbers[lane]);
+        for ((token, far), along) in tokens.into_iter().zip(far).zip(along) {
+            self.squared[token] = far.sum();
+            self.along_output[token] = along.sum();
         }
-    } else {
-        let places = group.iter_mut().zip(numbers);
-        places.for_each(|(place, number)| *place = T::from_f64(factor * number));
     }
-    group
 }

@@ -49,11 +49,12 @@ impl<T: Element> WithSimd for Sweep<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Duration {
         let mut recomputing = Duration::ZERO;
+        let mut weights = [Vector::splat(simd, T::default()); HEIGHT];
         for column in (0..self.columns).step_by(Vector::<T, S>::LANES) {
-            let (mut sums, least) = self.column::<S, false>(simd, column);
+            let (mut sums, least) = self.column::<S, false>(column, &mut weights);
             if least.least() < T::default() {
                 let start = Instant::now();
-                sums = self.column::<S, true>(simd, column).0;
+                sums = self.column::<S, true>(column, &mut weights).0;
                 recomputing += start.elapsed();
             }
             for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums.into_array()) {
@@ -66,9 +67,14 @@ impl<T: Element> WithSimd for Sweep<'_, T> {
 
 impl<T: Element> Sweep<'_, T> {
     /// Sums of a vector of tokens from `column` on, on top of those there are, and the least margin by which ‖v - o‖²
-    /// stood above cancellation. `CAREFUL` recomputes what cancelled.
+    /// stood above cancellation. `CAREFUL` recomputes what cancelled. `weights` is room for those of the rows.
     #[inline(always)]
-    fn column<S: Simd, const CAREFUL: bool>(&self, simd: S, column: usize) -> (PairSums<Vector<T, S>>, Vector<T, S>) {
+    fn column<S: Simd, const CAREFUL: bool>(
+        &self,
+        column: usize,
+        weights: &mut [Vector<T, S>; HEIGHT],
+    ) -> (PairSums<Vector<T, S>>, Vector<T, S>) {
+        let simd = weights[0].simd;
         let at = |numbers: &[T]| Vector::load(simd, &numbers[column..]);
         let splat = |number: T| Vector::splat(simd, number);
         let [zero, one] = [T::default(), T::UNIT].map(splat);
@@ -81,13 +87,12 @@ impl<T: Element> Sweep<'_, T> {
         let mut sums = PairSums::from_array(sums);
         let mut least = one;
         // Ahead of the sums: the processor looks only so far, and an exponential is a long chain.
-        let mut weights = [zero; HEIGHT];
         for ((weight, row), logits) in weights.iter_mut().zip(self.rows).zip(self.logits.chunks(T::STRIDE)) {
             *weight = Pairs::weight(at(logits), row);
         }
         let pairs = self.logits.chunks(T::STRIDE).zip(self.products.chunks(T::STRIDE));
-        let rows = self.rows.iter().zip(weights).enumerate();
-        for ((index, (row, weight)), (logits, products)) in rows.zip(pairs) {
+        let rows = self.rows.iter().zip(weights.iter()).enumerate();
+        for ((index, (row, &weight)), (logits, products)) in rows.zip(pairs) {
             let pair = Pairs::new(at(logits), weight, row);
             let both = norm + splat(row.norm);
             let mut distance = at(products).mul_add(minus_two, both);

@@ -88,6 +88,7 @@ fn check_found<T: Element>(path: &str, problem: &Problem<T>, found: &[Saliencies
 fn saliencies<T: Element>(step: &Step<T>) -> Vec<Saliencies<T>> {
     let head = |head: usize| {
         let saliencies = step.saliencies(head);
+        assert_eq!(step.output(head), saliencies.output.row(0));
         for score in Score::ALL {
             let mut sums = Array1::ones(step.kv_len());
             step.add_to(head, score, &mut sums);
@@ -102,7 +103,7 @@ fn check_step<T: Element>(decoder: &mut Decoder<T>, problem: &Problem<T>, tolera
     let cache = Cache::of(problem.key(), problem.value()).unwrap();
     let step = decoder.step(&cache, problem.query().index_axis(Axis(1), 0)).unwrap();
     assert_eq!(step.kv_len(), problem.kv_len());
-    check_found("decoder", problem, &saliencies(step), tolerance);
+    check_found("decoder", problem, &saliencies(&step), tolerance);
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn no_number_of_threads_moves_a_bit_of_a_step() {
     let cache = Cache::of(problem.key(), problem.value()).unwrap();
     let steps = [1, 2, 5].map(|threads| {
         let mut decoder = Decoder::new().with_threads(threads.try_into().unwrap());
-        saliencies(decoder.step(&cache, problem.query().index_axis(Axis(1), 0)).unwrap())
+        saliencies(&decoder.step(&cache, problem.query().index_axis(Axis(1), 0)).unwrap())
     });
     assert!(steps[0] == steps[1] && steps[0] == steps[2]);
 }
@@ -238,7 +239,7 @@ fn a_cache_that_grew_and_shrank_is_one_of_what_is_left() {
     let problem = Problem::new(tensors.query.view(), key.view(), value.view()).unwrap();
     let mut decoder = Decoder::new();
     let step = decoder.step(&cache, tensors.query.index_axis(Axis(1), 0)).unwrap();
-    check_found("decoder", &problem, &saliencies(step), 1e-12);
+    check_found("decoder", &problem, &saliencies(&step), 1e-12);
 }
 
 #[test]
