@@ -6,7 +6,7 @@
 //! ```
 //! Both are exact; each is used where it keeps its digits. Where the set holds all that a query sees, o' = 0.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, azip};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
 use crate::survivors::Survivors;
@@ -51,7 +51,8 @@ fn membership(tokens: &[usize], kv_len: usize) -> Vec<bool> {
 fn row_change(head: &Head, trace: &AttentionTrace, i: usize, gone: &[bool]) -> Array1<f64> {
     let output = trace.output.row(i);
     let weights = trace.weights.row(i);
-    let removed: Vec<usize> = (0..head.kv_len()).filter(|&j| gone[j]).collect();
+    // What the query does not see has weight 0, and changes nothing.
+    let removed: Vec<usize> = (0..head.kv_len()).filter(|&j| gone[j] && weights[j] > 0.0).collect();
     let mass: f64 = removed.iter().map(|&j| weights[j]).sum();
     if mass > 0.5 {
         let survivors = Survivors::new(head, trace, i, |j| !gone[j]);
@@ -59,7 +60,8 @@ fn row_change(head: &Head, trace: &AttentionTrace, i: usize, gone: &[bool]) -> A
     }
     let mut change = Array1::zeros(head.value_dim());
     for j in removed {
-        change.scaled_add(-weights[j] / (1.0 - mass), &(&head.value().row(j) - &output));
+        let share = weights[j] / (1.0 - mass);
+        azip!((change in &mut change, v in head.value().row(j), o in output) *change -= share * (v - o));
     }
     change
 }

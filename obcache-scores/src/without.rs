@@ -54,13 +54,13 @@ impl<'a> Without<'a> {
     pub fn change(&self, i: usize, j: usize, channel: impl Fn(f64, f64) -> f64) -> impl Iterator<Item = f64> {
         let (weight, rest) = (self.weight(i, j), self.rest(i, j));
         let others = self.dominant[i].as_ref().filter(|(token, _)| *token == j);
-        (0..self.head.value_dim()).map(move |c| {
-            let value = self.head.value()[[j, c]];
+        let (value, output) = (self.head.value().row(j), self.trace.output.row(i));
+        (0..value.len()).map(move |c| {
             let without = match others {
                 Some((_, others)) => others.output[c],
-                None => (self.trace.output[[i, c]] - weight * value) / rest,
+                None => (output[c] - weight * value[c]) / rest,
             };
-            channel(value, without)
+            channel(value[c], without)
         })
     }
 
