@@ -31,7 +31,7 @@ where
     if others.is_empty() {
         own.into_iter().for_each(work);
     } else {
-        rayon::scope(|scope| {
+        rayon::in_place_scope(|scope| {
             let work = &work;
             others.into_iter().for_each(|worker| scope.spawn(move |_| work(worker)));
             own.into_iter().for_each(work);

@@ -123,11 +123,10 @@ pub fn peer(dim: usize, tokens: usize, threads: usize) -> Result<f64, String> {
     seconds.ok_or_else(|| format!("{python} printed no time"))
 }
 
-/// The share that a decode step over so many cached tokens, the new token and the tracker's update included, reaches of a plain read
-/// of as many keys and values: the median over a run of steps, each beside a read, since the memory of a shared machine
-/// keeps no speed for long.
-pub fn decode_share(dim: usize, tokens: usize, threads: usize) -> f64 {
-    const STEPS: usize = 201;
+/// The shares that decode steps over so many cached tokens, the new token and the tracker's update included, reach of a plain
+/// read of as many keys and values, each of the read before it: the memory of a shared machine keeps no speed for long.
+pub fn decode_shares(dim: usize, tokens: usize, threads: usize) -> Vec<f64> {
+    const STEPS: usize = 51;
     let tensors = Tensors::<f32>::new(STEPS, tokens, dim);
     let mut cache = Cache::of(tensors.key.view(), tensors.value.view()).expect("finite tensors that fit");
     let mut tracker = Tracker::new(Policy {
@@ -143,7 +142,7 @@ pub fn decode_share(dim: usize, tokens: usize, threads: usize) -> f64 {
     let saliencies = engine(threads).run(&prompt);
     tracker.take_prefill(&saliencies[0]).expect("an empty cache");
     let mut decoder = Decoder::new().with_threads(NonZero::new(threads).expect("at least one thread"));
-    let share = |token: usize| {
+    let step = |token: usize| {
         let start = Instant::now();
         read(&tensors, threads);
         let read = start.elapsed();
@@ -155,10 +154,9 @@ pub fn decode_share(dim: usize, tokens: usize, threads: usize) -> f64 {
         tracker.take_step(&step, 0).expect("one token more");
         read.as_secs_f64() / start.elapsed().as_secs_f64()
     };
-    let mut shares: Vec<f64> = (0..STEPS).map(share).collect();
-    shares.sort_by(f64::total_cmp);
+    let shares = (0..STEPS).map(step).collect();
     std::hint::black_box(tracker);
-    shares[STEPS / 2]
+    shares
 }
 
 /// Reads keys and values once, each thread a part of both, adding them up.

@@ -149,8 +149,8 @@ fn text(results: &Results) -> String {
          Every ratio compares two timings of one process; the fastest of some repeats counts, which follow one another in the same \
          buffers, as the heads of a capture do. The floor of a causal head is 3 n² d floating-point operations (three products over half of the pairs), and the product rate is what \
          `faer` reaches, with the same threads, on the products of strips alone: logits of 128 queries against all n/2 tokens that \
-         they see on average, kept for the strip, outputs from the values, and products of values and outputs. Of decode steps the \
-         median counts, each against the read that it follows: the speed of a shared memory does not last.\n\n\
+         they see on average, kept for the strip, outputs from the values, and products of values and outputs. Of decode steps, \
+         run between the other parts, the median counts, each against the read that it follows: the speed of a shared memory does not last.\n\n\
          | ratio | measured | asked | |\n|---|--:|--:|---|\n",
         processor(),
         results.threads
