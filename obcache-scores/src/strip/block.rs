@@ -135,6 +135,15 @@ impl<'a, 'p, T: Element, S: Simd> Strip<'a, 'p, T, S> {
         parts.into_iter().filter(|(_, columns)| *columns > 0)
     }
 
+    /// Products of a tile's tokens, as channels of so many, with the rows of `right`, part by part. Pairs that are not
+    /// multiplied keep what they had.
+    fn multiply(&self, tile: usize, pairs: &mut [T], left: &[T], right: &[T], channels: usize) {
+        for (rows, columns) in self.parts(tile) {
+            let pairs = &mut pairs[elements(&rows, T::STRIDE)];
+            products::pairs(pairs, columns, left, &right[elements(&rows, channels)], channels);
+        }
+    }
+
     /// Where the logits of a tile lie.
     fn place(&self, tile: usize) -> Range<usize> {
         let size = self.rows() * T::STRIDE;
@@ -270,11 +279,7 @@ impl<T: Element> Workspace<T> {
         let logits = &mut self.logits[strip.place(tile)];
         let keys = &strip.packed.keys[tile * T::TILE * problem.head_dim()..];
         self.clock.was(|profile| &mut profile.softmax);
-        for (rows, columns) in strip.parts(tile) {
-            let query = &self.query[elements(&rows, problem.head_dim())];
-            let logits = &mut logits[elements(&rows, T::STRIDE)];
-            products::pairs(logits, columns, keys, query, problem.head_dim());
-        }
+        strip.multiply(tile, logits, keys, &self.query, problem.head_dim());
         self.clock.was(|profile| &mut profile.products);
         for (logits, i) in logits.chunks_mut(T::STRIDE).zip(strip.queries.clone()) {
             let seen = problem.visible(i);
@@ -365,12 +370,8 @@ impl<T: Element> Workspace<T> {
     fn sweep<S: Simd>(&mut self, strip: &Strip<T, S>, tile: usize, block: &mut BlockSums<T>) {
         let (packed, columns, value_dim) = (strip.packed, strip.columns(tile), strip.packed.value_dim());
         let channels = &packed.value_channels[tile * T::TILE * value_dim..];
-        for (rows, columns) in strip.parts(tile) {
-            // Pairs that are not multiplied keep an exponential or a product of this strip, and are not seen either.
-            let products = &mut self.pairs[elements(&rows, T::STRIDE)];
-            let outputs = &self.outputs[elements(&rows, value_dim)];
-            products::pairs(products, columns, channels, outputs, value_dim);
-        }
+        // Pairs that are not multiplied keep an exponential or a product of this strip, and are not seen either.
+        strip.multiply(tile, &mut self.pairs, channels, &self.outputs, value_dim);
         self.clock.was(|profile| &mut profile.products);
         let recomputing = strip.simd.vectorize(Sweep {
             logits: &self.logits[strip.place(tile)],

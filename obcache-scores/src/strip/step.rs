@@ -99,9 +99,9 @@ impl<T: Element> Step<'_, T> {
     pub fn saliencies(&self, head: usize) -> Saliencies<T> {
         let mut sums = Array2::zeros((COLUMNS, self.kv_len()));
         self.add_columns(head, 0..COLUMNS, sums.view_mut());
-        let mut saliencies = Saliencies::zeros(self.kv_len());
+        let mut saliencies = Saliencies::zeros(0);
         for (column, sums) in saliencies.columns_mut().into_iter().zip(sums.rows()) {
-            column.assign(&sums);
+            *column = sums.to_owned();
         }
         saliencies.output = self.output(head).to_owned().insert_axis(Axis(0));
         saliencies.log_sum_exp = Array1::from_elem(1, self.found.log_sum_exp[head]);

@@ -51,10 +51,10 @@ impl<T: Element> WithSimd for Sweep<'_, T> {
         let mut recomputing = Duration::ZERO;
         let mut weights = [Vector::splat(simd, T::default()); HEIGHT];
         for column in (0..self.columns).step_by(Vector::<T, S>::LANES) {
-            let (mut sums, least) = self.column::<S, false>(column, &mut weights);
+            let (mut sums, least) = self.column::<S, false>(simd, column, &mut weights);
             if least.least() < T::default() {
                 let start = Instant::now();
-                sums = self.column::<S, true>(column, &mut weights).0;
+                sums = self.column::<S, true>(simd, column, &mut weights).0;
                 recomputing += start.elapsed();
             }
             for (all, sum) in self.sums.chunks_mut(T::TILE).zip(sums.into_array()) {
@@ -71,10 +71,10 @@ impl<T: Element> Sweep<'_, T> {
     #[inline(always)]
     fn column<S: Simd, const CAREFUL: bool>(
         &self,
+        simd: S,
         column: usize,
         weights: &mut [Vector<T, S>; HEIGHT],
     ) -> (PairSums<Vector<T, S>>, Vector<T, S>) {
-        let simd = weights[0].simd;
         let at = |numbers: &[T]| Vector::load(simd, &numbers[column..]);
         let splat = |number: T| Vector::splat(simd, number);
         let [zero, one] = [T::default(), T::UNIT].map(splat);

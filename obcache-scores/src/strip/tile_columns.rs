@@ -32,10 +32,10 @@ impl<T: Element> WithSimd for TileColumns<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let zero = Vector::splat(simd, T::default());
         let inverses = units(1.0 / self.unit);
-        for first in (0..self.norms[0].len()).step_by(MOST_LANES) {
-            let [norm, one_norm] = self.norms;
-            let norm = group(&norm[first..], inverses[1]);
-            let one_norm = group(&one_norm[first..], inverses[2]);
+        let [norms, one_norms] = self.norms;
+        for first in (0..norms.len()).step_by(MOST_LANES) {
+            let norm = group(&norms[first..], inverses[1]);
+            let one_norm = group(&one_norms[first..], inverses[2]);
             for lane in (0..MOST_LANES).step_by(Vector::<T, S>::LANES) {
                 let at = |numbers: &[T]| Vector::load(simd, &numbers[first + lane..]);
                 let (squared, along_output) = (at(self.squared), at(self.along_output));
