@@ -87,7 +87,7 @@ impl Capture {
         Ok(())
     }
 
-    /// File name without its extension.
+    /// File name without its extension; empty for a capture that was made in memory under no path.
     pub fn name(&self) -> String {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -118,6 +118,7 @@ impl Capture {
     /// [`CaptureError::Problem`] where there is no such layer or head.
     pub fn head(&self, position: usize, query_head: usize) -> Result<Head, CaptureError> {
         self.build_head(position, query_head).map_err(|source| {
+            // A layer that there is not has no index: its position is what was asked for.
             let index = self.layers.get(position).map_or(position, |layer| layer.index);
             CaptureError::problem(&self.path, &format!("layer.{index}, query head {query_head}"), source)
         })

@@ -98,7 +98,7 @@ fn three_axes(name: &str, header: &Header, expected: [Option<usize>; 3]) -> Resu
         let pairs = expected.iter().zip(shape);
         pairs
             .into_iter()
-            .all(|(expected, &found)| found == expected.unwrap_or(found.max(1)))
+            .all(|(expected, &found)| expected.map_or(found > 0, |expected| found == expected))
     };
     let shape = <[usize; 3]>::try_from(header.shape.as_slice()).ok().filter(fits);
     shape.ok_or_else(|| {
@@ -122,6 +122,7 @@ fn output_projection(name: &str, header: &Header, inputs: usize) -> Result<[usiz
 
 /// Refuses the largest tensor of a capture that outgrows [`LARGEST_CAPTURE`].
 pub(crate) fn check_size(headers: &BTreeMap<String, Header>) -> Result<(), ReadError> {
+    // A count beyond usize is larger than any capture may be.
     let elements = |header: &Header| count(&header.shape).unwrap_or(usize::MAX);
     let total = headers
         .values()

@@ -58,7 +58,10 @@ fn container(path: &Path) -> Result<Box<dyn Container>, CaptureError> {
     {
         return Err(kind("is a directory".to_owned()));
     }
-    match path.extension().unwrap_or_default().to_string_lossy().as_ref() {
+    let Some(extension) = path.extension() else {
+        return Err(kind("has no extension".to_owned()));
+    };
+    match extension.to_string_lossy().as_ref() {
         "safetensors" => Ok(Box::new(SafetensorsFile::open(path)?)),
         "npz" => {
             let file = std::fs::File::open(path).map_err(|error| failed(ReadError::Io(error)))?;

@@ -1,4 +1,13 @@
 //! The macro `golden::conformance!`: a `#[test]` for every case of the committed suite.
+//!
+//! ```
+//! // A kernel crate names its own kernel, from a `golden::Case` and a `golden::OutputSpec` to `Option<golden::check::Values>`.
+//! golden_macros::conformance! { kernel = crate::attention, accumulate = F32, families = ["plain", "grouped"] }
+//! ```
+//!
+//! | item | what it holds |
+//! |---|---|
+//! | [`conformance!`](macro@conformance) | the tests, which call `golden::check`; use it as `golden::conformance!` |
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -102,45 +111,58 @@ fn strings(list: &TokenTree) -> Result<Vec<String>, String> {
     }
 }
 
-/// Identifiers by family.
+/// Names of cases by family.
 type Families = BTreeMap<String, Vec<String>>;
+
+/// The tests of one kind: of cases or of decode traces.
+struct Tests<'a> {
+    families: Families,
+    /// The function of `golden::check` that judges one of them.
+    judge: &'static str,
+    /// The path to the kernel, or to its decode loop.
+    function: &'a str,
+}
 
 fn tests(arguments: &Arguments) -> Result<String, String> {
     let text = std::fs::read_to_string(MANIFEST).map_err(|error| format!("{MANIFEST}: {error}"))?;
     let manifest: Value = serde_json::from_str(&text).map_err(|error| format!("{MANIFEST}: {error}"))?;
-    let cases = wanted(arguments, &manifest["cases"]);
-    let traces = match arguments.decode {
-        Some(_) => wanted(arguments, &manifest["decode_traces"]),
-        None => Families::new(),
+    let cases = Tests {
+        families: wanted(arguments, &manifest, "cases")?,
+        judge: "assert_committed_case",
+        function: &arguments.kernel,
     };
-    if cases.is_empty() && traces.is_empty() {
+    let mut tests = vec![cases];
+    if let Some(decode) = &arguments.decode {
+        tests.push(Tests {
+            families: wanted(arguments, &manifest, "decode_traces")?,
+            judge: "assert_committed_trace",
+            function: decode,
+        });
+    }
+    if tests.iter().all(|tests| tests.families.is_empty()) {
         return Err("no case of the golden suite is of these families and flags".to_owned());
     }
-    Ok(module(arguments, &cases, &traces))
+    Ok(module(arguments, &tests))
 }
 
-/// The entries of the manifest that are of the families and flags asked for; a trace is of the family that begins its
-/// identifier.
-fn wanted(arguments: &Arguments, entries: &Value) -> Families {
+/// The entries of a list of the manifest that are of the families and flags asked for. An identifier is `FAMILY/NAME`.
+fn wanted(arguments: &Arguments, manifest: &Value, list: &str) -> Result<Families, String> {
+    let damaged = |what: &str| format!("{MANIFEST}: {list}: {what}");
+    let entries = manifest[list].as_array().ok_or_else(|| damaged("expected a list"))?;
     let mut families = Families::new();
-    for entry in entries.as_array().into_iter().flatten() {
-        let id = entry["id"].as_str().unwrap_or_default();
-        let begins = id.split_once('/').map_or(id, |(family, _)| family);
-        let family = entry["family"].as_str().unwrap_or(begins);
-        let flags: Vec<&str> = entry["flags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+    for entry in entries {
+        let id = entry["id"].as_str().and_then(|id| id.split_once('/'));
+        let (family, name) = id.ok_or_else(|| damaged("expected an id FAMILY/NAME"))?;
+        let flags = entry["flags"].as_array().ok_or_else(|| damaged("expected flags"))?;
+        let flags: Vec<&str> = flags.iter().filter_map(Value::as_str).collect();
         if arguments.wants(family, &flags) {
-            families.entry(family.to_owned()).or_default().push(id.to_owned());
+            families.entry(family.to_owned()).or_default().push(name.to_owned());
         }
     }
-    families
+    Ok(families)
 }
 
-fn module(arguments: &Arguments, cases: &Families, traces: &Families) -> String {
+fn module(arguments: &Arguments, tests: &[Tests<'_>]) -> String {
     // The manifest is named so that a change of it compiles the tests again.
     let mut code =
         format!("#[cfg(test)] mod golden_conformance {{ use super::*; const _: &str = include_str!({MANIFEST:?});");
@@ -148,18 +170,19 @@ fn module(arguments: &Arguments, cases: &Families, traces: &Families) -> String 
         "::golden::Arithmetic::uniform(::golden::Precision::{}).with_exp_ulps({} as f64)",
         arguments.accumulate, arguments.exp_ulps
     );
-    let decode = arguments.decode.as_deref().unwrap_or_default();
-    for (families, judge, function) in [
-        (cases, "assert_committed_case", arguments.kernel.as_str()),
-        (traces, "assert_committed_trace", decode),
-    ] {
-        for (family, ids) in families {
+    for Tests {
+        families,
+        judge,
+        function,
+    } in tests
+    {
+        for (family, names) in families {
             let _ = write!(code, "mod {} {{ use super::*;", identifier(family));
-            for id in ids {
-                let name = identifier(id.split_once('/').map_or(id.as_str(), |(_, name)| name));
+            for name in names {
+                let (test, id) = (identifier(name), format!("{family}/{name}"));
                 let _ = write!(
                     code,
-                    "#[test] fn {name}() {{ ::golden::check::{judge}({id:?}, {arithmetic}, {function}); }}"
+                    "#[test] fn {test}() {{ ::golden::check::{judge}({id:?}, {arithmetic}, {function}); }}"
                 );
             }
             code.push('}');

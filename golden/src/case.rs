@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayD};
 
-use crate::{Dtype, OutputSpec, Problem};
+use crate::{AttentionProblem, Dtype, OutputSpec};
 
 /// One problem with its certified answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Case {
     /// Format of the inputs.
     pub dtype: Dtype,
     /// The problem, in the rounded numbers.
-    pub problem: Problem,
+    pub problem: AttentionProblem,
     /// What is asked for, with the truth.
     pub outputs: Vec<Output>,
     /// The case whose answers must be equal to these, where there is one.
@@ -74,7 +74,7 @@ pub struct DecodeTrace {
     /// Format of the inputs.
     pub dtype: Dtype,
     /// Queries, keys and values of all positions; causal.
-    pub problem: Problem,
+    pub problem: AttentionProblem,
     /// How the cache is cut.
     pub policy: DecodePolicy,
     /// Accumulated saliency after the prefill, before the cut, shape (num_query_heads, prefill).

@@ -6,7 +6,9 @@ use ndarray::{Array2, Array3, ArrayD, Dimension};
 
 use crate::manifest::{CaseEntry, DecodeEntry, ProblemEntry, TwinEntry};
 use crate::tensors::Tensors;
-use crate::{Case, DecodePolicy, DecodeTrace, Mask, Output, OutputSpec, Problem, SuiteError, Twin, TwinRelation};
+use crate::{
+    AttentionProblem, Case, DecodePolicy, DecodeTrace, Mask, Output, OutputSpec, SuiteError, Twin, TwinRelation,
+};
 
 /// What a case can be refused for: its tensors, or the words of its entry.
 pub(crate) enum Refusal {
@@ -107,7 +109,7 @@ pub(crate) fn read_trace(tensors: &Tensors, entry: &DecodeEntry) -> Result<Decod
     })
 }
 
-fn check_policy(entry: &DecodeEntry, problem: &Problem) -> Result<(), String> {
+fn check_policy(entry: &DecodeEntry, problem: &AttentionProblem) -> Result<(), String> {
     if problem.query_len() != problem.kv_len() {
         let (queries, tokens) = (problem.query_len(), problem.kv_len());
         return Err(format!("{queries} queries, expected as many as tokens: {tokens}"));
@@ -128,7 +130,7 @@ fn check_policy(entry: &DecodeEntry, problem: &Problem) -> Result<(), String> {
     Ok(())
 }
 
-fn read_problem(tensors: &Tensors, case: &str, entry: &ProblemEntry) -> Result<Problem, SuiteError> {
+fn read_problem(tensors: &Tensors, case: &str, entry: &ProblemEntry) -> Result<AttentionProblem, SuiteError> {
     let name = |part| format!("{case}/input/{part}");
     let inputs = |part, shape: &[usize]| tensors.inputs(&name(part), entry.dtype, shape);
     let explicit: Option<Array2<bool>> = match entry.mask.explicit {
@@ -139,7 +141,7 @@ fn read_problem(tensors: &Tensors, case: &str, entry: &ProblemEntry) -> Result<P
         true => Some(inputs("sink", &[entry.num_query_heads])?.into_iter().collect()),
         false => None,
     };
-    let problem = Problem {
+    let problem = AttentionProblem {
         query: tensor(inputs(
             "query",
             &[entry.num_query_heads, entry.query_len, entry.head_dim],

@@ -1,7 +1,7 @@
 //! Who sees whom in a case.
 
 use ndarray::Array2;
-use obd_core::{ProblemError, Visibility};
+use obd_core::{ProblemError, Visibility, check_axis};
 use serde::{Deserialize, Serialize};
 
 /// Which query sees which token; the restrictions compose, and each can only hide. The same for all heads.
@@ -41,13 +41,6 @@ impl Segments {
             .map(|(queries, tokens)| [queries[0], queries[1], tokens[0], tokens[1]])
             .find(|[q0, q1, k0, k1]| (*q0..*q1).contains(&query) && (*k0..*k1).contains(&token))
     }
-
-    fn covers(&self, query_len: usize, kv_len: usize) -> bool {
-        let spans = |bounds: &[usize], length| {
-            bounds.first() == Some(&0) && bounds.last() == Some(&length) && bounds.is_sorted()
-        };
-        self.query.len() == self.kv.len() && spans(&self.query, query_len) && spans(&self.kv, kv_len)
-    }
 }
 
 impl Mask {
@@ -59,7 +52,8 @@ impl Mask {
         }
     }
 
-    /// Whether `query` of `query_len` sees `token` of `kv_len`; `false` outside the shape.
+    /// Whether `query` of `query_len` sees `token` of `kv_len`; `false` outside the shape, and outside that of an explicit
+    /// mask.
     pub fn visible(&self, (query_len, kv_len): (usize, usize), query: usize, token: usize) -> bool {
         let Some([q0, q1, k0, k1]) = self.sequence((query_len, kv_len), query, token) else {
             return false;
@@ -89,40 +83,21 @@ impl Mask {
     /// # Errors
     /// [`ProblemError`] where a window is 0, an explicit mask has another shape, or segments do not span the axes.
     pub fn visibility(&self, query_len: usize, kv_len: usize) -> Result<Visibility, ProblemError> {
-        if self.sliding_window == Some(0) {
-            return Visibility::all(query_len, kv_len).sliding_window(0);
+        let mut visibility = match &self.segments {
+            Some(segments) => Visibility::packed(&segments.query, &segments.kv)?,
+            None => Visibility::all(query_len, kv_len),
+        };
+        let reason = "the shape (query_len, kv_len) of the case";
+        check_axis("segments", "query_len", visibility.query_len(), query_len, reason)?;
+        check_axis("segments", "kv_len", visibility.kv_len(), kv_len, reason)?;
+        if let Some(window) = self.sliding_window {
+            visibility = visibility.sliding_window(window)?;
         }
         if let Some(mask) = &self.explicit {
-            check_axis("query_len", mask.nrows(), query_len)?;
-            check_axis("kv_len", mask.ncols(), kv_len)?;
+            visibility = visibility.masked(mask.clone())?;
         }
-        if self
-            .segments
-            .as_ref()
-            .is_some_and(|segments| !segments.covers(query_len, kv_len))
-        {
-            return Err(ProblemError::Parameter {
-                parameter: "segments",
-                value: f64::NAN,
-                expected: "as many cumulative lengths for queries as for tokens, rising from 0 to query_len and kv_len",
-            });
-        }
-        let seen = |(i, j)| self.visible((query_len, kv_len), i, j);
-        Ok(Visibility::from_mask(Array2::from_shape_fn((query_len, kv_len), seen)))
+        Ok(if self.causal { visibility.causal() } else { visibility })
     }
-}
-
-fn check_axis(axis: &'static str, found: usize, expected: usize) -> Result<(), ProblemError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(ProblemError::Axis {
-        tensor: "mask",
-        axis,
-        found,
-        expected,
-        reason: "the shape (query_len, kv_len) of the case",
-    })
 }
 
 #[cfg(test)]
@@ -163,10 +138,37 @@ mod tests {
             explicit: Some(array![[true, false], [false, true]]),
             ..Mask::default()
         };
-        for mask in [Mask::causal(), Mask::default(), explicit] {
-            let visibility = mask.visibility(2, 2).unwrap();
-            for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (0, 2)] {
-                assert_eq!(visibility.visible(i, j), mask.visible((2, 2), i, j));
+        let packed = Mask {
+            segments: Some(Segments {
+                query: vec![0, 0, 2, 3, 6],
+                kv: vec![0, 1, 2, 5, 6],
+            }),
+            explicit: Some(Array2::from_shape_fn((6, 6), |(i, j)| (i + 2 * j) % 5 != 0)),
+            ..Mask::default()
+        };
+        let window = |mask: &Mask| Mask {
+            sliding_window: Some(2),
+            ..mask.clone()
+        };
+        let causal = |mask: &Mask| Mask {
+            causal: true,
+            ..mask.clone()
+        };
+        let packed = [
+            packed.clone(),
+            window(&packed),
+            causal(&packed),
+            causal(&window(&packed)),
+        ];
+        let square = [Mask::causal(), Mask::default(), explicit, window(&Mask::causal())].map(|mask| (mask, 2));
+        for (mask, length) in square.into_iter().chain(packed.map(|mask| (mask, 6))) {
+            let visibility = mask.visibility(length, length).unwrap();
+            for (i, j) in (0..=length).flat_map(|i| (0..=length).map(move |j| (i, j))) {
+                assert_eq!(
+                    visibility.visible(i, j),
+                    mask.visible((length, length), i, j),
+                    "{mask:?} {i} {j}"
+                );
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use obd_core::QueryWindow;
+use obd_core::{GroupReduction, Pooling, QueryWindow};
 use thiserror::Error;
 
-use crate::Problem;
+use crate::AttentionProblem;
 
 /// A quantity that a kernel may compute.
 ///
@@ -111,26 +111,6 @@ impl OutputKind {
     }
 }
 
-/// Pooling of a saliency over `kernel` neighbouring tokens, odd, stride 1, same length out as in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Pooling {
-    /// The largest of the neighbours that exist.
-    Max(usize),
-    /// The sum of the neighbours that exist, divided by the kernel: tokens beyond the ends count as 0.
-    Average(usize),
-}
-
-/// How the saliencies of the query heads that read one KV head become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum GroupReduction {
-    /// Their sum.
-    Sum,
-    /// Their mean.
-    Mean,
-    /// The largest.
-    Max,
-}
-
 /// One tensor of a case: a quantity, and for a saliency what is done to it, in the order window, pooling, group.
 ///
 /// | quantity | shape |
@@ -144,7 +124,7 @@ pub enum GroupReduction {
 /// use golden::{GroupReduction, OutputKind, OutputSpec, Pooling};
 ///
 /// let spec: OutputSpec = "weight.last-8.max-pool-7.group-mean".parse().unwrap();
-/// assert_eq!((spec.kind, spec.pooling), (OutputKind::Weight, Some(Pooling::Max(7))));
+/// assert_eq!((spec.kind, spec.pooling), (OutputKind::Weight, Some(Pooling::Max { radius: 3 })));
 /// assert_eq!(spec.group_reduction, Some(GroupReduction::Mean));
 /// assert_eq!(spec.to_string(), "weight.last-8.max-pool-7.group-mean");
 /// ```
@@ -174,7 +154,7 @@ impl From<OutputKind> for OutputSpec {
 
 impl OutputSpec {
     /// The shape of this output of `problem`.
-    pub fn shape(&self, problem: &Problem) -> Vec<usize> {
+    pub fn shape(&self, problem: &AttentionProblem) -> Vec<usize> {
         match self.kind {
             OutputKind::Output => vec![problem.num_query_heads(), problem.query_len(), problem.value_dim()],
             OutputKind::LogSumExp => vec![problem.num_query_heads(), problem.query_len()],
@@ -197,18 +177,14 @@ impl OutputSpec {
 impl fmt::Display for OutputSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())?;
-        if let QueryWindow::Last(queries) = self.query_window {
-            write!(f, ".last-{queries}")?;
+        if self.query_window != QueryWindow::All {
+            write!(f, ".{}", self.query_window)?;
         }
-        match self.pooling {
-            Some(Pooling::Max(kernel)) => write!(f, ".max-pool-{kernel}")?,
-            Some(Pooling::Average(kernel)) => write!(f, ".average-pool-{kernel}")?,
-            None => (),
+        if let Some(pooling) = self.pooling {
+            write!(f, ".{pooling}")?;
         }
         match self.group_reduction {
-            Some(GroupReduction::Sum) => f.write_str(".group-sum"),
-            Some(GroupReduction::Mean) => f.write_str(".group-mean"),
-            Some(GroupReduction::Max) => f.write_str(".group-max"),
+            Some(reduction) => write!(f, ".group-{reduction}"),
             None => Ok(()),
         }
     }
@@ -237,16 +213,10 @@ fn parse(name: &str) -> Option<OutputSpec> {
         if !spec.kind.is_saliency() {
             return None;
         }
-        let (what, size) = part.rsplit_once('-')?;
-        let odd = || size.parse().ok().filter(|kernel: &usize| kernel % 2 == 1);
-        match (what, size) {
-            ("last", _) => spec.query_window = QueryWindow::Last(size.parse().ok().filter(|&last| last > 0)?),
-            ("max-pool", _) => spec.pooling = Some(Pooling::Max(odd()?)),
-            ("average-pool", _) => spec.pooling = Some(Pooling::Average(odd()?)),
-            ("group", "sum") => spec.group_reduction = Some(GroupReduction::Sum),
-            ("group", "mean") => spec.group_reduction = Some(GroupReduction::Mean),
-            ("group", "max") => spec.group_reduction = Some(GroupReduction::Max),
-            _ => return None,
+        match part.rsplit_once('-')? {
+            ("last", _) => spec.query_window = part.parse().ok()?,
+            ("group", reduction) => spec.group_reduction = Some(reduction.parse().ok()?),
+            _ => spec.pooling = Some(part.parse().ok()?),
         }
     }
     Some(spec)

@@ -16,9 +16,9 @@ use crate::Mask;
 ///
 /// Query head h reads KV head `h / (num_query_heads / num_kv_heads)`. The softmax input of a visible pair is
 /// `z = scale · q·k`, or `softcap · tanh(z / softcap)`. A query head's sink logit joins the softmax denominator as it
-/// is and has no value. Every problem that a [`Suite`](crate::Suite) hands out has passed [`Problem::heads`].
+/// is and has no value. Every problem that a [`Suite`](crate::Suite) hands out has passed [`AttentionProblem::heads`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct AttentionProblem {
     /// Queries.
     pub query: Array3<f64>,
     /// Keys.
@@ -35,7 +35,7 @@ pub struct Problem {
     pub sinks: Option<Vec<f64>>,
 }
 
-impl Problem {
+impl AttentionProblem {
     /// Number of query heads.
     pub fn num_query_heads(&self) -> usize {
         self.query.dim().0
@@ -126,8 +126,8 @@ impl Problem {
 mod tests {
     use super::*;
 
-    fn problem() -> Problem {
-        Problem {
+    fn problem() -> AttentionProblem {
+        AttentionProblem {
             query: Array3::from_shape_fn((4, 1, 2), |(h, _, c)| (h + c) as f64),
             key: Array3::ones((2, 3, 2)),
             value: Array3::from_shape_fn((2, 3, 1), |(h, j, _)| (10 * h + j) as f64),
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_sink_is_missed_by_name() {
-        let short = Problem {
+        let short = AttentionProblem {
             sinks: Some(vec![0.0]),
             ..problem()
         };

@@ -1,5 +1,6 @@
 //! Why a selection or a step of the tracker is refused.
 
+use obd_core::SlotsError;
 use thiserror::Error;
 
 /// Why no selection can be made.
@@ -43,12 +44,20 @@ pub enum PolicyError {
         /// Heads expected.
         expected: usize,
     },
-    /// Slots to keep that are not ascending or not in the cache.
-    #[error("slots to keep must ascend and lie below {cached}")]
-    Slots {
+    /// A ranking of other tokens than those in the cache.
+    #[error("the ranking covers {found} tokens, expected the {expected} that are cached")]
+    RankingLength {
+        /// Tokens in the ranking.
+        found: usize,
         /// Tokens in the cache.
-        cached: usize,
+        expected: usize,
     },
+    /// A policy without a score is asked to choose.
+    #[error("the policy has no score to choose by, expected a ranking from outside")]
+    Unscored,
+    /// Slots to keep that are not ascending or not in the cache.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
     /// The selection itself is refused.
     #[error(transparent)]
     Selection(#[from] SelectionError),

@@ -1,49 +1,46 @@
 //! Closed-form saliencies of cached tokens, the heuristics they replace, and selection under a budget.
 //!
-//! A [`Score`] turns a head and its trace into one contribution per (query, token); [`accumulate`] sums them over a
-//! query window; [`Pooling`] smooths over neighbouring tokens; [`GroupReduction`] joins the query heads of one KV head;
-//! [`select`] keeps the best under a budget, which [`allocation`] shares among heads; [`Tracker`] does all this along decoding, [`GroupTracker`]
-//! for the query heads of one KV head as it is served. [`exact`] and [`set`] hold the
-//! exact perturbations, [`projection`] what they do behind the output projection, [`greedy`] the greedy exact removal; [`field`] the other scores of
-//! the field.
-//! None of these runs attention; [`strip`] does, to score long caches without keeping a trace.
+//! ```
+//! use ndarray::array;
+//! use obcache_scores::select::{Budget, Protection, select};
+//! use obcache_scores::{Score, accumulate};
+//! use obd_core::{AttentionTrace, Head, QueryWindow};
+//!
+//! // Logits ln 1, ln 2, ln 5: weights 1/8, 2/8, 5/8 on values 8, 4, 0.
+//! let head = Head::new(array![[1.0]], array![[0.0], [2f64.ln()], [5f64.ln()]], array![[8.0], [4.0], [0.0]]).unwrap();
+//! let trace = AttentionTrace {
+//!     logits: array![[0.0, 2f64.ln(), 5f64.ln()]],
+//!     weights: array![[0.125, 0.25, 0.625]],
+//!     output: array![[2.0]],
+//!     log_sum_exp: array![8f64.ln()],
+//! };
+//! let saliency = accumulate(&Score::Removal.contributions(&head, &trace), QueryWindow::All);
+//! // Evicting the middle token moves the output by (2/6)·2, the others by (1/7)·6 and (5/3)·2.
+//! let kept = select(&saliency, Budget::Tokens(2), Protection::default()).unwrap();
+//! assert_eq!(kept, [0, 2]);
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`Score`] | the scores of OBCache, exact removal, gauge-fixed variants, the summed weight; [`accumulate`] sums them over queries |
+//! | [`field`] | the other scores of the field |
+//! | [`exact`] | the exact perturbations of tokens and sets, alone and behind the output projection |
+//! | [`select`] | rankings under a budget, sets, budgets across heads and layers, pages |
+//! | [`serve`] | the saliencies of a cache along prefill and decoding |
+//! | [`bits`] | bits for tokens and channels instead of eviction |
+//!
+//! None of these runs attention: they read the [`AttentionTrace`](obd_core::AttentionTrace) of who did.
 
-mod accumulate;
-pub mod allocation;
+pub mod bits;
 mod error;
 pub mod exact;
 pub mod field;
-pub mod greedy;
-mod group;
-mod group_tracker;
-mod pages;
-pub mod phi;
-mod pooling;
-pub mod projection;
-pub mod quantisation;
-mod rope;
 mod scores;
-mod selection;
-pub mod set;
-mod softmax_input;
-mod streaming_llm;
-pub mod strip;
-pub mod subset;
-mod survivors;
-mod tracker;
-mod without;
+pub mod select;
+pub mod serve;
 
 #[cfg(test)]
 mod test_heads;
 
-pub use accumulate::accumulate;
 pub use error::{PolicyError, SelectionError};
-pub use group::GroupReduction;
-pub use group_tracker::{GroupTracker, Schedule};
-pub use pages::select_pages;
-pub use pooling::Pooling;
-pub use rope::Rope;
-pub use scores::{Score, UnknownScore};
-pub use selection::{Budget, Protection, evicted, select};
-pub use streaming_llm::streaming_llm;
-pub use tracker::{Policy, Tracker};
+pub use scores::{Score, UnknownScore, accumulate};

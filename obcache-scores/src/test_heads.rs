@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, array};
 use obd_core::{AttentionTrace, Head, QueryWindow};
 
-use crate::subset::kept::Problem;
+use crate::select::sets::attended_window::AttendedWindow;
 
 /// Attention in four lines, to have a trace to score. It knows no closed form.
 pub fn trace(head: &Head) -> AttentionTrace {
@@ -30,8 +30,8 @@ pub fn trace(head: &Head) -> AttentionTrace {
 }
 
 /// What sets of tokens are chosen from.
-pub fn problem<'a>(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow) -> Problem<'a> {
-    Problem { head, trace, window }
+pub fn attended_window<'a>(head: &'a Head, trace: &'a AttentionTrace, window: QueryWindow) -> AttendedWindow<'a> {
+    AttendedWindow { head, trace, window }
 }
 
 /// Logits ln 1, ln 2, ln 5 and values 8, 4, 0: weights 1/8, 2/8, 5/8, output 2.

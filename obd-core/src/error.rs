@@ -1,4 +1,4 @@
-//! What can be wrong with an attention problem, told with the name and the numbers.
+//! Why a problem or a name is refused, told with the name and the numbers.
 
 use thiserror::Error;
 
@@ -52,7 +52,7 @@ pub enum ProblemError {
         column: usize,
         /// The element.
         value: f64,
-        /// The largest magnitude let in.
+        /// The largest magnitude allowed.
         limit: f64,
     },
     /// A pair's softmax input is so large that it, or its square, overflows.
@@ -66,7 +66,7 @@ pub enum ProblemError {
         token: usize,
         /// `|scale| sum |q_c k_c| + |bias|` of the pair.
         magnitude: f64,
-        /// The largest magnitude let in.
+        /// The largest magnitude allowed.
         limit: f64,
     },
     /// A parameter is outside its domain.
@@ -79,6 +79,36 @@ pub enum ProblemError {
         /// Its domain in words.
         expected: &'static str,
     },
+    /// The bounds of packed sequences are no cumulative lengths.
+    #[error("segments: bounds of {axis} are {found:?}, expected {expected}")]
+    Segments {
+        /// The axis that they divide.
+        axis: &'static str,
+        /// The bounds found.
+        found: Vec<usize>,
+        /// What they must be.
+        expected: &'static str,
+    },
+    /// A query or a token was selected that is not there.
+    #[error("selection: {axis} is {length}, so there is no index {index}")]
+    Selection {
+        /// The axis selected from.
+        axis: &'static str,
+        /// The index asked for.
+        index: usize,
+        /// The length of the axis.
+        length: usize,
+    },
+    /// A problem that is none for the one who was asked.
+    #[error("{by} does not support {what}, expected {expected}")]
+    Unsupported {
+        /// Who does not support it.
+        by: &'static str,
+        /// What is not supported.
+        what: &'static str,
+        /// What is supported in its place.
+        expected: &'static str,
+    },
     /// The number of query heads is no multiple of the number of KV heads.
     #[error("{query_heads} query heads cannot share {kv_heads} KV heads, expected a positive multiple")]
     HeadCounts {
@@ -89,46 +119,14 @@ pub enum ProblemError {
     },
 }
 
-/// Refuses row `row` of a tensor where an element is NaN or infinite; the first such element is named.
-///
-/// # Errors
-/// [`ProblemError::NotFinite`].
-pub fn check_finite(
-    tensor: &'static str,
-    row: usize,
-    elements: impl IntoIterator<Item = f64>,
-) -> Result<(), ProblemError> {
-    let mut elements = elements.into_iter().enumerate();
-    match elements.find(|(_, value)| !value.is_finite()) {
-        Some((column, value)) => Err(ProblemError::NotFinite {
-            tensor,
-            row,
-            column,
-            value,
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Refuses the length `found` of an axis unless it is the `expected` one; `reason` says where the expectation comes from.
-///
-/// # Errors
-/// [`ProblemError::Axis`].
-pub fn check_axis(
-    tensor: &'static str,
-    axis: &'static str,
-    found: usize,
-    expected: usize,
-    reason: &'static str,
-) -> Result<(), ProblemError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(ProblemError::Axis {
-        tensor,
-        axis,
-        found,
-        expected,
-        reason,
-    })
+/// A name that belongs to nothing of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no {kind} named {name:?}, expected {expected}")]
+pub struct UnknownName {
+    /// What was to be named.
+    pub kind: &'static str,
+    /// The name found.
+    pub name: String,
+    /// The names there are.
+    pub expected: &'static str,
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! G_jl = sum_i a_ij a_il (v_j - o_i)·(v_l - o_i)        over the queries of the window
 //! ```
-//! Claim C4: G is positive semi-definite, its diagonal is the first-order saliency of evicting one token, and
+//! G is positive semi-definite, its diagonal is the first-order saliency of evicting one token, and
 //! `1_Sᵀ G 1_S` the first-order error of evicting the set S. Optimal Brain Damage keeps the diagonal alone.
 
 use ndarray::linalg::general_mat_mul;
@@ -11,7 +11,7 @@ use ndarray::{Array2, Axis};
 
 use crate::{AttentionTrace, Head, QueryWindow};
 
-/// The Gram matrix over the queries of `window`, shape (kv_len, kv_len). O(query_len · kv_len² · value_dim).
+/// The Gram matrix over the queries of `window`, shape (kv_len, kv_len). O(query_len · kv_len² · value_dim). Claim C4.
 ///
 /// # Panics
 /// Where the shapes of `trace` are not those of `head`.
@@ -27,11 +27,13 @@ pub fn gram(head: &Head, trace: &AttentionTrace, window: QueryWindow) -> Array2<
 }
 
 /// `1_Sᵀ G 1_S`: first-order error of evicting the tokens of the set together. Tokens past the end add nothing.
+/// Claim C4.
 pub fn first_order_set_error(gram: &Array2<f64>, tokens: &[usize]) -> f64 {
+    let cached = || tokens.iter().filter(|&&token| token < gram.nrows());
     let mut sum = 0.0;
-    for &j in tokens {
-        for &l in tokens {
-            sum += gram.get([j, l]).copied().unwrap_or(0.0);
+    for &j in cached() {
+        for &l in cached() {
+            sum += gram[[j, l]];
         }
     }
     sum

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 
-use crate::error::check_axis;
+use crate::check::check_axis;
 use crate::{Head, HeadGroups, ProblemError};
 
 /// One [`Head`] per query head of a layer; query head h reads KV head `h / group_size`.

@@ -3,7 +3,7 @@
 //! ```text
 //! do_i = sum_j a_ij [ dv_j + (v_j - o_i) dz_ij ]        dz_ij = scale q_i·dk_j  (times 1 - tanh²(z/c) under soft-cap)
 //! ```
-//! Claim C3. The Hessian of the objective at 0 is 2 JᵀJ exactly, because the residual is 0 there (claim C2), so the
+//! The Hessian of the objective at 0 is 2 JᵀJ exactly, because the residual is 0 there (claim C2), so the
 //! second-order saliency of a direction is `½ deltaᵀ H delta = ‖J delta‖²`.
 
 use ndarray::{Array1, Array2};
@@ -11,6 +11,7 @@ use ndarray::{Array1, Array2};
 use crate::{AttentionTrace, Direction, Head, Perturbation, QueryWindow};
 
 /// `J delta`: first-order change of the output, shape (query_len, value_dim). Masked pairs have weight 0 and add nothing.
+/// Claim C3. Claim C16 bounds what it leaves out.
 ///
 /// # Panics
 /// Where the shapes of `trace` or `direction` are not those of `head`.
@@ -41,7 +42,7 @@ fn logit_change(head: &Head, trace: &AttentionTrace, direction: &Direction, i: u
     slope * head.scale() * products
 }
 
-/// `½ deltaᵀ H delta = ‖J delta‖²` over the queries of `window`: the second-order saliency of a direction (claim C2).
+/// `½ deltaᵀ H delta = ‖J delta‖²` over the queries of `window`: the second-order saliency of a direction. Claim C2.
 ///
 /// # Panics
 /// Where the shapes of `trace` or `direction` are not those of `head`.

@@ -6,7 +6,7 @@ use crate::QueryWindow;
 
 /// `E = sum over the window of ‖o_i(theta + delta) - o_i(theta)‖²`, both outputs of shape (query_len, value_dim).
 ///
-/// At delta = 0 both E and its gradient are 0 (claim C1), so the second order is the first that matters.
+/// Claim C1: at delta = 0 both E and its gradient are 0, so the second order is the first that matters.
 pub fn objective(output: &Array2<f64>, perturbed: &Array2<f64>, window: QueryWindow) -> f64 {
     let mut sum = 0.0;
     for i in window.queries(output.nrows()) {

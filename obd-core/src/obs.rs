@@ -6,7 +6,7 @@
 //! minimise over dV   sum_i ‖ sum_kept a'_il (v_l + dv_l) - o_i ‖²        a'_il = a_il / (1 - sum_S a_ij)
 //! ```
 //! This is an *exact* least-squares problem in the kept values, one per channel, solved by LAPACK (`gelsd`) with the
-//! least-norm solution where it is rank deficient. Claim C4: Optimal Brain Damage stops before this step.
+//! least-norm solution where it is rank deficient. Optimal Brain Damage stops before this step.
 
 use ndarray::{Array1, Array2, Axis, s};
 use ndarray_linalg::LeastSquaresSvd;
@@ -25,7 +25,7 @@ pub struct Compensation {
     pub error_with: f64,
 }
 
-/// The best update of the kept values when `removed` is evicted, over the queries of `window`.
+/// The best update of the kept values when `removed` is evicted, over the queries of `window`. Claim C4.
 ///
 /// Tokens past the end are ignored. A query that is left with no token cannot be helped; it adds ‖o‖² to both errors.
 ///

@@ -1,7 +1,12 @@
 //! Four things that can happen to a cached token.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::UnknownName;
+
 /// What is done to one cached token; each is its own perturbation of the attention output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Perturbation {
     /// The slot is gone and the weights are renormalised: what eviction does.
     Removal,
@@ -28,6 +33,25 @@ impl Perturbation {
     }
 }
 
+impl fmt::Display for Perturbation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Perturbation {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let known = Self::ALL.into_iter().find(|what| what.name() == name);
+        known.ok_or_else(|| UnknownName {
+            kind: "perturbation",
+            name: name.to_owned(),
+            expected: "removal, key-zeroing, value-zeroing or joint-zeroing",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +60,12 @@ mod tests {
     fn every_perturbation_has_its_own_name() {
         let names = Perturbation::ALL.map(Perturbation::name);
         assert_eq!(names, ["removal", "key-zeroing", "value-zeroing", "joint-zeroing"]);
+        for what in Perturbation::ALL {
+            assert_eq!(what.to_string().parse(), Ok(what));
+        }
+        assert_eq!(
+            "eviction".parse::<Perturbation>().unwrap_err().to_string(),
+            "there is no perturbation named \"eviction\", expected removal, key-zeroing, value-zeroing or joint-zeroing"
+        );
     }
 }

@@ -33,7 +33,7 @@ impl Softcap {
         self.0 * (logit / self.0).tanh()
     }
 
-    /// The derivative `1 - tanh²(z / c)` of [`Softcap::value`] (claim C3).
+    /// The derivative `1 - tanh²(z / c)` of [`Softcap::value`]. Claim C3.
     ///
     /// Written as `1 / cosh²`, which keeps its digits where tanh nears 1.
     pub fn slope(self, logit: f64) -> f64 {

@@ -47,3 +47,13 @@ pub fn two_queries() -> Head {
     )
     .unwrap()
 }
+
+/// Two queries and three tokens of four channels, each key one unit vector: query i meets key j in channel j alone.
+pub fn two_by_three() -> Head {
+    Head::new(
+        array![[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+        array![[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]],
+        array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
+    )
+    .unwrap()
+}

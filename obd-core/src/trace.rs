@@ -30,7 +30,11 @@ impl AttentionTrace {
     /// # Panics
     /// Where `query` is past the end of the trace.
     pub fn sink_weight(&self, head: &Head, query: usize) -> f64 {
-        head.sink().map_or(0.0, |sink| (sink - self.log_sum_exp[query]).exp())
+        match head.sink() {
+            Some(sink) => (sink - self.log_sum_exp[query]).exp(),
+            // Without a sink the tokens hold all the weight.
+            None => 0.0,
+        }
     }
 }
 

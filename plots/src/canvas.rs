@@ -85,7 +85,7 @@ pub(crate) fn figure_with_legend(
         root.present().map_err(drawing)?;
     }
     let described = format!("<title>{}</title>\n<desc>{}</desc>\n", escape(title), escape(caption));
-    let start = svg.find('>').map_or(0, |end| end + 1);
+    let start = svg.find('>').expect("an SVG begins with a tag") + 1;
     svg.insert_str(start, &described);
     Ok(Figure {
         title: title.to_owned(),

@@ -33,6 +33,7 @@ pub fn heat_maps(
     (row_axis, column_axis): (&str, &str),
     panels: &[HeatPanel],
 ) -> Result<Figure, PlotError> {
+    // No panel has no cell.
     let columns = panels.iter().map(|panel| panel.columns.len()).max().unwrap_or(0) as u32;
     let rows = panels.iter().map(|panel| panel.rows.len()).max().unwrap_or(0) as u32;
     if columns == 0 || rows == 0 {
@@ -56,6 +57,7 @@ fn draw(area: &Area, panel: &HeatPanel, (row_axis, column_axis): (&str, &str)) -
         .y_label_area_size(50)
         .build_cartesian_2d(Cells(columns), Cells(rows))
         .map_err(drawing)?;
+    // The axis asks for places beyond its ends as well, which have no label.
     let label = |labels: &[String], centre: &f64| labels.get(*centre as usize).cloned().unwrap_or_default();
     let from_top: Vec<String> = panel.rows.iter().rev().cloned().collect();
     chart

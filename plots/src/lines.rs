@@ -64,10 +64,8 @@ pub fn line_panels(title: &str, caption: &str, axes: &LineAxes, panels: &[LinePa
             .chain(axes.reference),
     )
     .ok_or_else(empty)?;
-    let names: Vec<&str> = panels
-        .first()
-        .map(|panel| panel.series.iter().map(|series| series.name.as_str()).collect())
-        .unwrap_or_default();
+    let first = panels.first().ok_or_else(empty)?;
+    let names: Vec<&str> = first.series.iter().map(|series| series.name.as_str()).collect();
     let width = if panels.len() == 1 { 760 } else { 470 };
     figure_with_legend(
         title,

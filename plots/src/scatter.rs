@@ -127,7 +127,8 @@ fn draw_cells<'a>(
     for point in points {
         counts[cell(x, point.0)][cell(y, point.1)] += 1;
     }
-    let most = counts.iter().flatten().max().copied().unwrap_or(0).max(2);
+    // At least 2: the logarithm of 1 point is 0.
+    let most = counts.iter().flatten().fold(2, |most, &count| most.max(count));
     for (i, column) in counts.iter().enumerate() {
         for (j, &count) in column.iter().enumerate().filter(|(_, count)| **count > 0) {
             let share = f64::from(count).ln() / f64::from(most).ln();

@@ -9,7 +9,7 @@ use crate::{Enclosure, Scalar};
 
 type Big = FBig<HalfEven, 2>;
 
-/// All reals between two numbers of `BITS` significant bits, whose exponents have no bound.
+/// All reals between two numbers of `BITS` significant bits, whose exponents have no bound. Claim C23.
 ///
 /// Each operation rounds both ends to nearest and then steps outwards by more than it can have rounded.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,7 +191,7 @@ impl<const BITS: usize> Enclosure for Interval<BITS> {
 mod tests {
     use super::*;
     use crate::HighPrecision;
-    use crate::test_programs::programs;
+    use crate::test_programs::{for_all, programs};
     use proptest::prelude::*;
 
     type Narrow = Interval<128>;
@@ -204,16 +204,15 @@ mod tests {
         }
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 200, ..Default::default() })]
-
-        #[test]
-        fn c23_whatever_is_computed_the_interval_holds_it(program in programs()) {
+    #[test]
+    fn c23_whatever_is_computed_the_interval_holds_it() {
+        for_all(200, programs(), |program| {
             let exact = program.run::<HighPrecision>();
             for (interval, number) in program.run::<Narrow>().into_iter().zip(exact) {
                 prop_assert!(holds(&interval, &number), "{interval:?} misses {number:?}");
             }
-        }
+            Ok(())
+        });
     }
 
     #[test]

@@ -1,8 +1,22 @@
-//! Random straight-line programs, run alike in every arithmetic.
+//! Random straight-line programs, run alike in every arithmetic, and the trial of laws on them.
 
 use proptest::prelude::*;
+use proptest::test_runner::{TestRunner, contextualize_config};
 
 use crate::{HighPrecision, Scalar};
+
+/// Tries `law` on so many random inputs; where it fails, panics with the smallest input found that breaks it.
+#[track_caller]
+pub fn for_all<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let mut runner = TestRunner::new(contextualize_config(ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }));
+    if let Err(broken) = runner.run(&inputs, law) {
+        panic!("{broken}\n{runner}");
+    }
+}
 
 /// One step: an operation on earlier results.
 #[derive(Debug, Clone, Copy)]

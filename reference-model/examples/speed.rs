@@ -24,11 +24,16 @@ fn main() -> Result<(), ModelError> {
     let model = model?;
     let tokens: Vec<u32> = (0..count).map(|token| token as u32 * 7 % 256).collect();
     let mut cache = model.cache();
-    let (hidden, prefill) = timed(|| model.prefill(&tokens, &mut cache, &mut |_, _| {}));
+    let (hidden, prefill) = timed(|| model.prefill(&tokens, &mut cache, &mut |_, _| Ok(())));
     let hidden = hidden?;
     let logits = model.logits(hidden.slice(ndarray::s![count - 1.., ..]));
-    let (decoded, decode) =
-        timed(|| (0..STEPS).try_for_each(|step| model.decode(&[step as u32], &mut cache, &mut |_, _, _| {}).map(drop)));
+    let (decoded, decode) = timed(|| {
+        (0..STEPS).try_for_each(|step| {
+            model
+                .decode(&[step as u32], &mut cache, &mut |_, _, _| Ok(()))
+                .map(drop)
+        })
+    });
     decoded?;
     let weights = layer_weights(model.config());
     let rate = 2.0 * weights * count as f64 / prefill / 1e9;

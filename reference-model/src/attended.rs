@@ -1,9 +1,9 @@
 //! What one layer's attention took in and gave out.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
-use obcache_scores::strip::{Engine, Problem, Saliencies};
 use obd_core::{Head, ProblemError, QueryWindow, Visibility};
 use reference_attention::attend;
+use strip_engine::{Engine, Problem, Saliencies};
 
 use crate::{Config, Number};
 

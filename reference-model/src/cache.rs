@@ -1,8 +1,9 @@
 //! The keys and values that a model remembers, and what is left of them after an eviction.
 
-use ndarray::{ArrayView1, Axis};
-use obcache_scores::strip::Cache;
+use ndarray::Axis;
+use obcache_scores::serve::{Policy, Tracker};
 use obd_core::{HeadGroups, ProblemError};
+use strip_engine::Cache;
 
 use crate::{Attended, Config, ModelError, Number};
 
@@ -21,25 +22,25 @@ pub struct LayerCache<T> {
     pub(crate) heads: Vec<HeadCache<T>>,
 }
 
-/// The cached tokens of one head.
+/// The cached tokens of one head: their keys and values, and the tracker that knows their positions and, under a policy with a
+/// score, what the queries have given them.
 #[derive(Debug, Clone)]
 pub struct HeadCache<T> {
     pub(crate) rows: Cache<T>,
-    positions: Vec<usize>,
+    pub(crate) tracker: Tracker,
 }
 
 impl<T: Number> KvCache<T> {
     pub(crate) fn new(config: &Config) -> Self {
-        // No axis is empty: the configuration was checked.
-        let rows = Cache::new(config.head_dim.max(1), config.head_dim.max(1));
-        let head = rows.map(|rows| HeadCache {
-            rows,
-            positions: Vec::new(),
-        });
-        let heads: Vec<_> = head.into_iter().cycle().take(config.groups.num_kv_heads()).collect();
+        let groups = config.groups;
+        let tracker = Tracker::group(Policy::unscored(usize::MAX), groups.group_size());
+        let head = HeadCache {
+            rows: Cache::new(config.head_dim, config.head_dim).expect("a checked configuration has channels"),
+            tracker: tracker.expect("every KV head has a query head"),
+        };
         let layer = LayerCache {
-            groups: config.groups,
-            heads,
+            groups,
+            heads: vec![head; groups.num_kv_heads()],
         };
         Self {
             layers: vec![layer; config.num_layers],
@@ -67,9 +68,37 @@ impl<T: Number> LayerCache<T> {
     /// Gives each query head tokens of its own, as the published code evicts; a cache that is split stays as it is.
     pub fn split(&mut self) {
         if self.heads.len() == self.groups.num_kv_heads() {
-            let own = |head: usize| self.heads[self.groups.kv_head(head)].clone();
+            let own = |query_head: usize| {
+                let shared = &self.heads[self.groups.kv_head(query_head)];
+                HeadCache {
+                    rows: shared.rows.clone(),
+                    tracker: shared.tracker.of_query_head(query_head % self.groups.group_size()),
+                }
+            };
             self.heads = (0..self.groups.num_query_heads()).map(own).collect();
         }
+    }
+
+    /// From now on these trackers, one a set of cached tokens, take in what is decoded. Each must hold the tokens of its set, and
+    /// as many query heads as read it.
+    ///
+    /// # Errors
+    /// [`ModelError::Cache`] where they are others; the cache is then as it was.
+    pub fn track(&mut self, trackers: Vec<Tracker>) -> Result<(), ModelError> {
+        let fits = |(head, tracker): (usize, &Tracker)| {
+            tracker.query_heads() == self.readers(head).len()
+                && tracker.positions() == self.heads[head].positions()
+                && tracker.seen() == self.heads[head].tracker.seen()
+        };
+        if trackers.len() != self.heads.len() || !trackers.iter().enumerate().all(fits) {
+            return Err(ModelError::Cache(
+                "holds other tokens or heads than the trackers it is given",
+            ));
+        }
+        for (head, tracker) in self.heads.iter_mut().zip(trackers) {
+            head.tracker = tracker;
+        }
+        Ok(())
     }
 
     /// The sets of cached tokens: one a KV head, or one a query head after a split.
@@ -88,7 +117,13 @@ impl<T: Number> LayerCache<T> {
         head * readers..(head + 1) * readers
     }
 
-    /// Adds all tokens of a prefill.
+    /// Whether it is as [`Model::cache`](crate::Model::cache) makes it: without tokens, shared, and scored by nobody.
+    pub(crate) fn is_new(&self) -> bool {
+        let untouched = |head: &HeadCache<T>| head.tracker.seen() == 0 && head.tracker.policy().score.is_none();
+        self.heads.len() == self.groups.num_kv_heads() && self.heads.iter().all(untouched)
+    }
+
+    /// Adds all tokens of a prefill to a new cache.
     pub(crate) fn fill(&mut self, attended: &Attended<T>) -> Result<(), ProblemError> {
         for (head, cache) in self.heads.iter_mut().enumerate() {
             let (key, value) = (
@@ -96,7 +131,8 @@ impl<T: Number> LayerCache<T> {
                 attended.value.index_axis(Axis(0), head),
             );
             cache.rows = Cache::of(key, value)?;
-            cache.positions = (0..key.nrows()).collect();
+            let taken = cache.tracker.take_prefill(key.nrows(), |_, _, _| {});
+            taken.expect("a new cache is empty");
         }
         Ok(())
     }
@@ -105,39 +141,32 @@ impl<T: Number> LayerCache<T> {
 impl<T: Number> HeadCache<T> {
     /// Positions of the cached tokens, ascending.
     pub fn positions(&self) -> &[usize] {
-        &self.positions
+        self.tracker.positions()
     }
 
-    /// Drops all but the tokens in the given slots, which must ascend.
+    /// Positions of the cached tokens, and their saliencies where they are [tracked](LayerCache::track).
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Drops all but the tokens in the given slots, which must ascend. Claim C41.
     ///
     /// # Errors
     /// [`ModelError::Slots`] where they do not ascend or one is not in the cache; nothing is dropped then.
     pub fn keep(&mut self, slots: &[usize]) -> Result<(), ModelError> {
         self.rows.keep(slots)?;
-        self.positions = slots.iter().map(|&slot| self.positions[slot]).collect();
-        Ok(())
+        Ok(self.tracker.keep(slots)?)
     }
 
-    /// Adds a token, and drops those that a sliding window hides from it and from all later ones.
-    pub(crate) fn push(
-        &mut self,
-        position: usize,
-        (key, value): (ArrayView1<T>, ArrayView1<T>),
-        sliding_window: Option<usize>,
-    ) -> Result<(), ProblemError> {
-        self.rows.push(key, value)?;
-        self.positions.push(position);
-        if let Some(window) = sliding_window {
-            let hidden = self
-                .positions
-                .iter()
-                .take_while(|&&old| old + window <= position)
-                .count();
-            let seen: Vec<usize> = (hidden..self.positions.len()).collect();
-            if hidden > 0 && self.rows.keep(&seen).is_ok() {
-                self.positions.drain(..hidden);
-            }
+    /// Drops the tokens that a sliding window hides from the next token and from all later ones.
+    pub(crate) fn slide(&mut self, sliding_window: Option<usize>) {
+        let Some(window) = sliding_window else { return };
+        let (next, positions) = (self.tracker.seen(), self.tracker.positions());
+        let hidden = positions.partition_point(|position| position + window <= next);
+        if hidden > 0 {
+            let seen: Vec<usize> = (hidden..positions.len()).collect();
+            self.rows.keep(&seen).expect("slots of this cache, ascending");
+            self.tracker.forget_oldest(hidden);
         }
-        Ok(())
     }
 }

@@ -144,6 +144,7 @@ impl Checker<'_> {
         }
     }
 
+    /// A key that the file may leave out has the value that `transformers` gives it, here and below.
     fn check(&self, file: &FileConfig) -> Result<Config, ModelError> {
         let architecture = self.architecture(file)?;
         if let Some(activation) = file.hidden_act.as_deref().filter(|&activation| activation != "silu") {
@@ -197,8 +198,8 @@ impl Checker<'_> {
     }
 
     fn architecture(&self, file: &FileConfig) -> Result<Architecture, ModelError> {
-        let names = file.architectures.as_deref().unwrap_or_default();
-        match names.first().map(String::as_str) {
+        let first = file.architectures.as_ref().and_then(|names| names.first());
+        match first.map(String::as_str) {
             Some("LlamaForCausalLM") => Ok(Architecture::Llama),
             Some("Qwen2ForCausalLM") => Ok(Architecture::Qwen2),
             Some("Qwen3ForCausalLM") => Ok(Architecture::Qwen3),
@@ -230,6 +231,7 @@ impl Checker<'_> {
 
     fn rope(&self, file: &FileConfig, max_positions: usize) -> Result<(f64, Rope), ModelError> {
         let rope = file.rope_parameters.as_ref().or(file.rope_scaling.as_ref());
+        // A file that says nothing about the rotation has the plain one.
         let rope = rope.cloned().unwrap_or_default();
         let theta = rope.rope_theta.or(file.rope_theta).or(Some(10000.0));
         let theta = self.number("rope_theta", theta, |x| x > 1.0)?;

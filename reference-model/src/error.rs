@@ -1,7 +1,7 @@
 //! Why a checkpoint cannot be loaded or run.
 
 use obcache_scores::PolicyError;
-use obd_core::ProblemError;
+use obd_core::{ProblemError, SlotsError};
 use thiserror::Error;
 
 /// Why a checkpoint cannot be loaded or run; whatever comes from a file names it, and the tensor where there is one.
@@ -83,7 +83,13 @@ pub enum ModelError {
         /// What does not hold.
         source: ProblemError,
     },
-    /// Slots to keep that are not in the cache.
+    /// Slots to keep that do not ascend or are not in the cache.
     #[error(transparent)]
-    Slots(#[from] PolicyError),
+    Slots(#[from] SlotsError),
+    /// A tracker refuses what it is given or asked.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Whoever observes the model fails.
+    #[error(transparent)]
+    Observer(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -86,10 +86,10 @@ impl<T: Number> Layer<T> {
         let normed = self.mlp_norm.apply(&stream);
         let mut gated = self.gate.apply(&normed);
         let up = self.up.apply(&normed);
-        if let (Some(gated), Some(up)) = (gated.as_slice_mut(), up.as_slice()) {
-            let pairs = gated.par_iter_mut().zip(up).with_min_len(1 << 12);
-            pairs.for_each(|(gate, &up)| *gate = gate.silu() * up);
-        }
+        let product = "products are in standard layout";
+        let (gates, up) = (gated.as_slice_mut().expect(product), up.as_slice().expect(product));
+        let pairs = gates.par_iter_mut().zip(up).with_min_len(1 << 12);
+        pairs.for_each(|(gate, &up)| *gate = gate.silu() * up);
         add(&mut stream, &self.down.apply(&gated));
         stream
     }

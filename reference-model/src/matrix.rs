@@ -14,6 +14,9 @@ const TOKENS: usize = 128;
 /// Rows of a narrow matrix that are widened at once.
 const ROWS: usize = 128;
 
+/// What weights read from files are, and activations once they are copied.
+const STANDARD: &str = "numbers in standard layout";
+
 /// A matrix of shape (rows, columns), narrow ones as they lie in the file.
 #[derive(Debug, Clone)]
 pub(crate) enum Matrix<T> {
@@ -63,9 +66,7 @@ impl<T: Number> Matrix<T> {
         let activations = activations.view();
         let rows = self.rows();
         let mut product = Array2::from_elem((activations.nrows(), rows), T::default());
-        let Some(numbers) = product.as_slice_mut() else {
-            return product;
-        };
+        let numbers = product.as_slice_mut().expect("a new array is in standard layout");
         if activations.nrows() == 1 {
             let blocks = numbers.par_chunks_mut(ROWS).enumerate();
             blocks.for_each(|(block, product)| self.multiply(block * ROWS, activations, product));
@@ -99,7 +100,7 @@ impl<T: Number> Matrix<T> {
         };
         match self {
             Self::Wide(matrix) => {
-                let rows = matrix.as_slice().unwrap_or_default();
+                let rows = matrix.as_slice().expect(STANDARD);
                 times(0, &rows[first * self.columns()..][..columns * self.columns()]);
             }
             Self::Bf16(matrix) => widen(matrix, first..first + columns, from_bf16, times),
@@ -116,7 +117,7 @@ fn widen<N: Copy, T: Number>(
     mut times: impl FnMut(usize, &[T]),
 ) {
     let mut block: Vec<T> = Vec::with_capacity(ROWS * matrix.ncols());
-    let numbers = matrix.as_slice().unwrap_or_default();
+    let numbers = matrix.as_slice().expect(STANDARD);
     for start in range.clone().step_by(ROWS) {
         let end = range.end.min(start + ROWS);
         block.clear();
@@ -139,7 +140,7 @@ fn from_f16<T: Number>(number: f16) -> T {
 
 fn faer_view<'a, T>(array: &'a ArrayView2<T>) -> MatRef<'a, T> {
     let columns = array.len_of(Axis(1));
-    MatRef::from_row_major_slice(array.to_slice().unwrap_or_default(), array.nrows(), columns)
+    MatRef::from_row_major_slice(array.to_slice().expect(STANDARD), array.nrows(), columns)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-use obcache_scores::strip::Element;
+use strip_engine::Element;
 
 /// `f32` or `f64`: what activations are computed in, whatever the weights are stored in.
 pub trait Number:

@@ -10,7 +10,7 @@ use ndarray::ArrayViewMut1;
 
 use crate::{Config, Number, Rope};
 
-/// The frequencies f_c, length head_dim/2, and the factor on cosine and sine.
+/// The frequencies f_c, length head_dim/2, and the factor on cosine and sine. Claim C39.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rotation {
     frequencies: Vec<f64>,

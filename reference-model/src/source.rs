@@ -51,6 +51,7 @@ impl Source {
     pub fn name(&self) -> String {
         match &self.0 {
             Place::Folder(path) => {
+                // A folder that is not there has the name it was asked for by.
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 path.file_name()
                     .unwrap_or(path.as_os_str())

@@ -21,6 +21,8 @@ const LARGEST_HEADER: u64 = 100_000_000;
 
 /// The open files of a checkpoint.
 pub(crate) struct Tensors {
+    /// The file that says which tensors there are.
+    listing: String,
     shards: Vec<Shard>,
     /// Which file holds a tensor.
     places: BTreeMap<String, usize>,
@@ -45,6 +47,7 @@ impl Tensors {
             let shard = Shard::open(source, SINGLE)?;
             let places = shard.header.offset_keys().into_iter().map(|name| (name, 0)).collect();
             return Ok(Self {
+                listing: shard.file.clone(),
                 shards: vec![shard],
                 places,
             });
@@ -66,13 +69,17 @@ impl Tensors {
             .iter()
             .map(|file| Shard::open(source, file))
             .collect::<Result<Vec<_>, _>>()?;
-        let place = |file: &String| files.binary_search(&file).unwrap_or_default();
+        let place = |file: &String| files.binary_search(&file).expect("every file that the index names");
         let places = index
             .weight_map
             .iter()
             .map(|(name, file)| (name.clone(), place(file)))
             .collect();
-        Ok(Self { shards, places })
+        Ok(Self {
+            listing: source.name_of(INDEX),
+            shards,
+            places,
+        })
     }
 
     /// A matrix of shape (rows, columns), in its own dtype where that is narrower than `T`.
@@ -108,10 +115,10 @@ impl Tensors {
 
     /// Dtype and bytes of a tensor of this shape, and the file it is from.
     fn bytes(&mut self, name: &str, shape: &[usize]) -> Result<(Dtype, Vec<u8>, String), ModelError> {
-        let place = self.places.get(name).copied().unwrap_or_default();
-        let Some(shard) = self.shards.get_mut(place) else {
-            return Err(tensor_error(INDEX, name, "is missing"));
+        let Some(&place) = self.places.get(name) else {
+            return Err(tensor_error(&self.listing, name, "is missing"));
         };
+        let shard = &mut self.shards[place];
         let missing = || tensor_error(&shard.file, name, "is missing");
         let info = shard.header.info(name).ok_or_else(missing)?;
         if info.shape != shape {

@@ -5,13 +5,6 @@ use obd_core::{Head, Softcap, Visibility};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::test_runner::{FileFailurePersistence, RngSeed};
-
-/// Where a failing case is kept, to be committed and tried first ever after.
-const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions.txt");
-
-/// The seed of all laws: a run draws the same problems as the one before.
-const SEED: u64 = 0x0bca_c4e5;
 
 /// What makes a problem awkward.
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +19,6 @@ enum Edge {
     ValueOffset(f64),
     /// Queries scaled so that the largest logit has this size.
     LargestLogit(f64),
-}
-
-/// Configuration of every law: number of cases, seed, and where failures are kept.
-pub fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 96,
-        rng_seed: RngSeed::Fixed(SEED),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
-        ..ProptestConfig::default()
-    }
 }
 
 /// Any head: 1 to 9 queries and tokens, every mask and option, logits up to 700.
@@ -150,8 +133,5 @@ fn awkward(head: Head, edge: Edge) -> Option<Head> {
             (query * (size / largest), key, value)
         }
     };
-    Head::new(query, key, value)
-        .ok()?
-        .with_visibility(head.visibility().clone())
-        .ok()
+    Head::from_parts(query, key, value, head.spec().clone()).ok()
 }

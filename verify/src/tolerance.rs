@@ -50,7 +50,7 @@ pub fn largest_value(head: &Head) -> f64 {
 
 /// The largest sum of magnitudes in any softmax input.
 pub fn largest_input(head: &Head) -> f64 {
-    let mut inputs = vec![head.sink().unwrap_or(0.0).abs()];
+    let mut inputs: Vec<f64> = head.sink().into_iter().collect();
     for (i, query) in head.query().rows().into_iter().enumerate() {
         for (j, key) in head.key().rows().into_iter().enumerate() {
             let product: f64 = query.iter().zip(key).map(|(q, k)| (q * k).abs()).sum();

@@ -1,7 +1,7 @@
 //! The kernels against every case of the golden suite: one `#[test]` a case.
 
 use golden::check::Values;
-use golden::{Case, OutputKind, OutputSpec, Problem};
+use golden::{Case, OutputKind, OutputSpec, AttentionProblem};
 use kernel_crate::{Inputs, joint};
 use ndarray::{ArrayD, IxDyn};
 
@@ -27,7 +27,7 @@ fn kernel(case: &Case, output: &OutputSpec) -> Option<Values> {
     ArrayD::from_shape_vec(shape, numbers).ok().map(Values::from)
 }
 
-fn inputs(problem: &Problem, first_query: usize) -> Inputs {
+fn inputs(problem: &AttentionProblem, first_query: usize) -> Inputs {
     let narrow = |numbers: &ndarray::Array3<f64>| numbers.iter().map(|&x| x as f32).collect();
     let pairs = (0..problem.query_len()).flat_map(|i| (0..problem.kv_len()).map(move |j| (i, j)));
     Inputs {

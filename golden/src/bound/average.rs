@@ -3,14 +3,15 @@
 //! To first order the error of `o = Σ a_l v_l` is `Σ a_l (v_l - o) ε_l`, with ε_l the error of the logarithm of each
 //! exponential, plus what sum, products and division round (section 4 of the derivation).
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, Axis};
 
-use super::row::Row;
+use super::softmax_row::SoftmaxRow;
 use super::ties::sum_variance;
+use super::vector::Vector;
 
 /// An average of values under softmax weights, with its squared sensitivities, per channel.
 pub(super) struct Average<'a> {
-    row: &'a Row<'a>,
+    row: &'a SoftmaxRow<'a>,
     /// The average itself.
     pub output: Vec<f64>,
     /// Variance of `Σ a_l ε_l`, the exponentials' part of the log of the denominator.
@@ -35,9 +36,42 @@ pub(super) struct Average<'a> {
 }
 
 impl<'a> Average<'a> {
+    /// The output of a query.
+    pub fn of_values(row: &'a SoftmaxRow<'a>) -> Self {
+        let judged = row.judged;
+        Self::new(
+            row,
+            row.weights.clone(),
+            row.sink,
+            judged.head.value(),
+            &judged.column_ties,
+        )
+    }
+
+    /// What the output would be without the token at `place`.
+    pub fn without(row: &'a SoftmaxRow<'a>, place: usize) -> Self {
+        let mut weights = row.weights.clone();
+        weights[place] = 0.0;
+        let rest: f64 = weights.iter().sum::<f64>() + row.sink_weight();
+        let share = |weight: f64| if rest > 0.0 { weight / rest } else { 0.0 };
+        let sink = row.sink.map(|(weight, exponent)| (share(weight), exponent));
+        let weights = weights.into_iter().map(share).collect();
+        let average = Self::new(row, weights, sink, row.judged.head.value(), &row.judged.column_ties);
+        average.magnified(rest)
+    }
+
+    /// The mean of the logits over the tokens, the sink apart.
+    pub fn of_logits(row: &'a SoftmaxRow<'a>) -> Self {
+        let logits = row.judged.trace.logits.row(row.query).insert_axis(Axis(1)).to_owned();
+        let total: f64 = row.weights.iter().sum();
+        let share = |weight: &f64| if total > 0.0 { weight / total } else { 0.0 };
+        let weights = row.weights.iter().map(share).collect();
+        Self::new(row, weights, None, &logits, &[f64::INFINITY])
+    }
+
     /// `weights` by place in the row's list of tokens, `values` of shape (kv_len, channels), `column_ties` per channel.
-    pub fn new(
-        row: &'a Row<'a>,
+    fn new(
+        row: &'a SoftmaxRow<'a>,
         weights: Vec<f64>,
         sink: Option<(f64, f64)>,
         values: &Array2<f64>,
@@ -70,24 +104,46 @@ impl<'a> Average<'a> {
         self.masses[class]
     }
 
+    /// Variance of the log-sum-exp of the row whose output this is.
+    pub fn log_sum_exp(&self) -> f64 {
+        self.exponents + self.denominator + self.row.logarithm()
+    }
+
+    /// Sensitivity of the logarithm of the weight at `place`; `denominator` is [`Average::log_sum_exp`].
+    pub fn log_weight(&self, place: usize, denominator: f64) -> f64 {
+        let (variance, mass) = (self.row.exponent[place], self.mass(self.row.class[place]));
+        let others = denominator - mass * mass * variance;
+        ((1.0 - mass).powi(2) * variance + others.max(0.0) + 2.0).sqrt()
+    }
+
+    /// The average itself, with its errors.
+    pub fn vector(&self) -> Vector {
+        Vector {
+            elements: self.output.clone(),
+            anywhere: self.coherent_norm(),
+            along: vec![(self.common.sqrt(), self.output.clone())],
+            independent: self.independent.clone(),
+        }
+    }
+
     /// Tolerance of one channel before it is stored.
     pub fn tolerance(&self, c: usize) -> f64 {
-        let unit = self.row.rows.arithmetic.unit();
+        let unit = self.row.judged.arithmetic.unit();
         let common = self.output[c].powi(2) * self.common;
         let first = (self.coherent[c] + self.independent[c] + common).sqrt();
         unit * first + unit * unit * self.second[c] + self.floor[c]
     }
 
     /// Length of the error that comes of the exponents and of underflow, in any direction.
-    pub fn coherent_norm(&self) -> f64 {
-        let unit = self.row.rows.arithmetic.unit();
+    fn coherent_norm(&self) -> f64 {
+        let unit = self.row.judged.arithmetic.unit();
         let norm = |errors: &[f64]| errors.iter().map(|error| error * error).sum::<f64>().sqrt();
         self.coherent.iter().sum::<f64>().sqrt() + unit * norm(&self.second) + norm(&self.floor) / unit
     }
 
     /// The average of what is left when one weight takes all but `rest`: what underflows is `1 / rest` times as large a
     /// part of it. Where all of it underflows the result may be any value, or 0.
-    pub fn magnified(mut self, rest: f64) -> Self {
+    fn magnified(mut self, rest: f64) -> Self {
         for (floor, limit) in self.floor.iter_mut().zip(&self.largest) {
             *floor = (*floor / rest.max(f64::MIN_POSITIVE)).min(2.0 * limit);
         }
@@ -113,16 +169,16 @@ impl<'a> Average<'a> {
     /// by more than what it adds, so terms below the roundoff count for less than one.
     fn sum_exponentials(&mut self, weights: &[f64], sink: Option<(f64, f64)>) {
         let row = self.row;
-        let u = row.rows.arithmetic.accumulate.unit_roundoff();
-        let classes = row.class.iter().max().map_or(0, |last| last + 1);
-        self.masses = vec![0.0; classes];
-        let mut sizes = vec![0.0; classes];
-        let mut variances = vec![0f64; classes];
+        let u = row.judged.arithmetic.accumulate.unit_roundoff();
+        self.masses = vec![0.0; row.classes];
+        let mut sizes = vec![0.0; row.classes];
+        let mut variances = vec![0f64; row.classes];
         for (place, &class) in row.class.iter().enumerate() {
             self.masses[class] += weights[place];
             sizes[class] += (weights[place] / u).min(1.0);
             variances[class] = variances[class].max(row.exponent[place]);
         }
+        // No sink: a term of weight 0.
         let (sink_weight, sink_variance) = sink.unwrap_or((0.0, 0.0));
         let parts = self.masses.iter().zip(&variances);
         self.exponents =
@@ -157,7 +213,7 @@ impl<'a> Average<'a> {
     }
 
     fn roundings(&mut self, weights: &[f64], values: &Array2<f64>, column_ties: &[f64]) {
-        let arithmetic = self.row.rows.arithmetic;
+        let arithmetic = self.row.judged.arithmetic;
         let tiny = arithmetic.accumulate.smallest_normal();
         let products = 2.0 + arithmetic.entry().powi(2);
         let mut squares = vec![0.0; self.output.len()];

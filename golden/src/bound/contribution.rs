@@ -3,18 +3,7 @@
 //! With w off by δw the square is off by `2 w·δw + ‖δw‖²`, and so much more in its own roundings (section 5 of the
 //! derivation). The kinds of saliency differ only in their scalars and vectors.
 
-/// A vector and how far it may be off, in units of the accumulation's roundoff.
-#[derive(Debug, Clone)]
-pub(super) struct Vector {
-    /// Its elements.
-    pub elements: Vec<f64>,
-    /// Length of an error that may point anywhere.
-    pub anywhere: f64,
-    /// Errors that are multiples of a direction: how much of it.
-    pub along: Vec<(f64, Vec<f64>)>,
-    /// Variance of the roundings that each channel makes for itself.
-    pub independent: Vec<f64>,
-}
+use super::vector::{Vector, dot};
 
 /// A scalar with its sensitivity, times a vector.
 #[derive(Debug, Clone)]
@@ -32,37 +21,14 @@ pub(super) struct Contribution {
     pub length: f64,
 }
 
-impl Vector {
-    /// Projection of the error on `w`, per unit of κ u.
-    fn projected(&self, w: &[f64]) -> f64 {
-        let along: f64 = self
-            .along
-            .iter()
-            .map(|(much, direction)| much * dot(w, direction).abs())
-            .sum();
-        let independent: f64 = w
-            .iter()
-            .zip(&self.independent)
-            .map(|(w, variance)| w * w * variance)
-            .sum();
-        dot(w, w).sqrt() * self.anywhere + along + independent.sqrt()
-    }
-
-    /// Length of the error.
-    fn length(&self) -> f64 {
-        let along: f64 = self
-            .along
-            .iter()
-            .map(|(much, direction)| much * dot(direction, direction).sqrt())
-            .sum();
-        self.anywhere + along + self.independent.iter().sum::<f64>().sqrt()
-    }
-}
-
 impl Contribution {
     /// The squared norm of the sum of `terms`; `additions` are the roundings of the sum over the channels.
     pub fn squared_norm(terms: &[Term<'_>], additions: f64) -> Self {
-        let channels = terms.first().map_or(0, |term| term.vector.elements.len());
+        let Some(first) = terms.first() else {
+            // A sum of nothing is 0, exactly.
+            return Self::default();
+        };
+        let channels = first.vector.elements.len();
         let part = |term: &Term<'_>, c: usize| term.scalar * term.vector.elements[c];
         let w: Vec<f64> = (0..channels)
             .map(|c| terms.iter().map(|term| part(term, c)).sum())
@@ -105,10 +71,6 @@ impl Contribution {
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,19 +98,5 @@ mod tests {
         let expected = 2.0 * (5.0 + 10784f64.sqrt()) + 100.0 * 6f64.sqrt();
         assert!((contribution.first - expected).abs() < 1e-12);
         assert!((contribution.length - (200f64.sqrt() + 0.5)).abs() < 1e-12);
-    }
-
-    #[test]
-    fn each_kind_of_error_is_projected() {
-        let vector = Vector {
-            anywhere: 0.5,
-            along: vec![(2.0, vec![0.0, 1.0])],
-            independent: vec![9.0, 0.0],
-            ..exact([1.0, 0.0])
-        };
-        // On (1, 0): 0.5 anywhere, nothing along (0, 1), 3 of the first channel's own.
-        assert_eq!(vector.projected(&[1.0, 0.0]), 3.5);
-        assert_eq!(vector.projected(&[0.0, 1.0]), 2.5);
-        assert_eq!(vector.length(), 5.5);
     }
 }

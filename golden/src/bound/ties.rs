@@ -31,6 +31,11 @@ pub(super) fn classes<T: Hash + Eq>(terms: impl Iterator<Item = T>) -> (Vec<usiz
     (members, sizes)
 }
 
+/// The bits of a number, the two zeros being one.
+pub(super) fn bits(number: &f64) -> u64 {
+    (number + 0.0).to_bits()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,11 @@
 
 use ndarray::ArrayD;
 
-use super::diagnosis::Part;
+use super::Answer;
+use super::judgement::Judgement;
+use super::part::Part;
+use super::report::CaseReport;
 use super::symptom::symptoms;
-use super::{CaseReport, Judgement};
 
 impl CaseReport {
     /// With nothing judged yet.
@@ -19,14 +21,22 @@ impl CaseReport {
         }
     }
 
-    /// Whether numbers have the shape of the part; they are refused where they do not.
-    pub(super) fn fits(&mut self, part: Part, shape: &[usize], expected: &[usize]) -> bool {
-        let fits = shape == expected;
-        if !fits {
-            let reason = format!("shape {shape:?}, expected {expected:?}");
-            self.refused.push((part.name(), reason));
-        }
-        fits
+    /// The numbers of a part where they can be judged; a reason why not is recorded.
+    pub(super) fn usable<'a, T>(
+        &mut self,
+        part: Part,
+        expected: &[usize],
+        answer: &'a Answer<T>,
+        shape: fn(&T) -> &[usize],
+    ) -> Option<&'a T> {
+        let reason = match answer {
+            Answer::NotComputed => return None,
+            Answer::Given(numbers) if shape(numbers) == expected => return Some(numbers),
+            Answer::Given(numbers) => format!("shape {:?}, expected {expected:?}", shape(numbers)),
+            Answer::Unusable(reason) => reason.clone(),
+        };
+        self.refused.push((format!("{}/{part}", self.id), reason));
+        None
     }
 
     /// Judges a part; failures are looked over for what they have in common, but not those of kept positions.
@@ -40,12 +50,12 @@ impl CaseReport {
     ) {
         let judgement = Judgement {
             pragmatic,
-            ..Judgement::new(part.name(), part.axes(), truth, numbers, tolerance)
+            ..Judgement::new(part, truth, numbers, tolerance)
         };
         if !judgement.passed() && part != Part::Kept {
             let found = symptoms(part.axes(), truth, numbers, tolerance);
             self.symptoms
-                .extend(found.into_iter().map(|symptom| format!("{}: {symptom}", part.name())));
+                .extend(found.into_iter().map(|symptom| format!("{part}: {symptom}")));
         }
         self.judgements.push(judgement);
     }

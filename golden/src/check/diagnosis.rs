@@ -5,14 +5,11 @@
 //! the right ones and the wrong ones, is a match. Cases are taken from the cheapest up, failed ones first, and mistakes
 //! that are refuted are not rendered again.
 
-use std::borrow::Cow;
-
 use ndarray::ArrayD;
 
-use super::judge::error_in_bounds;
-use super::{Judge, Values};
-use crate::rendering::{Deviation, Rendering};
-use crate::{Case, DecodeTrace, Dtype, Output, OutputSpec, Precision};
+use super::evidence::{Compared, Evidence};
+use super::judgement::error_in_bounds;
+use crate::rendering::Deviation;
 
 /// Share of a number's error that a mistake may leave open.
 const UNEXPLAINED: f64 = 0.02;
@@ -48,144 +45,6 @@ pub struct Match {
     pub share: f64,
 }
 
-/// What a kernel gave for a case or a decode trace, ready to be compared.
-pub struct Evidence<'a> {
-    subject: Subject<'a>,
-    failed: bool,
-    outputs: Vec<Compared<'a>>,
-}
-
-#[derive(Clone, Copy)]
-enum Subject<'a> {
-    Case(&'a Case),
-    Trace(&'a DecodeTrace),
-}
-
-/// Which numbers of a case or of a trace.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Part {
-    Output(OutputSpec),
-    PrefillSaliency,
-    StepSaliency,
-    Kept,
-}
-
-impl Part {
-    pub fn name(self) -> String {
-        match self {
-            Self::Output(spec) => spec.to_string(),
-            Self::PrefillSaliency => DecodeTrace::PARTS[0].to_owned(),
-            Self::StepSaliency => DecodeTrace::PARTS[1].to_owned(),
-            Self::Kept => DecodeTrace::PARTS[2].to_owned(),
-        }
-    }
-
-    pub fn axes(self) -> &'static [&'static str] {
-        match self {
-            Self::Output(spec) => spec.axes(),
-            Self::PrefillSaliency => &["query_head", "token"],
-            Self::StepSaliency => &["step", "query_head", "slot"],
-            Self::Kept => &["cut", "query_head", "slot"],
-        }
-    }
-}
-
-/// Numbers with the truth, in one shape.
-pub(super) struct Compared<'a> {
-    pub part: Part,
-    pub truth: Cow<'a, ArrayD<f64>>,
-    pub numbers: Cow<'a, ArrayD<f64>>,
-    pub tolerance: ArrayD<f64>,
-}
-
-impl<'a> Evidence<'a> {
-    /// The given outputs of the case of `judge`, each with its values in its shape.
-    pub fn new(judge: &Judge<'a>, outputs: &[(&'a Output, &'a Values)]) -> Self {
-        let compared = |&(output, values): &(&'a Output, &'a Values)| Compared {
-            part: Part::Output(output.spec),
-            tolerance: judge.tolerance(output, values.stored),
-            truth: Cow::Borrowed(&output.truth),
-            numbers: Cow::Borrowed(&values.numbers),
-        };
-        Self::of(Subject::Case(judge.case()), outputs.iter().map(compared).collect())
-    }
-
-    /// Parts of a decode trace.
-    pub(super) fn of_trace(trace: &'a DecodeTrace, parts: Vec<Compared<'a>>) -> Self {
-        Self::of(Subject::Trace(trace), parts)
-    }
-
-    fn of(subject: Subject<'a>, outputs: Vec<Compared<'a>>) -> Self {
-        Self {
-            subject,
-            failed: outputs.iter().any(Compared::fails),
-            outputs,
-        }
-    }
-
-    /// Whether any number lies beyond its tolerance.
-    pub fn failed(&self) -> bool {
-        self.failed
-    }
-
-    /// What every number should be, what it is, and how far it may be off; kept positions apart.
-    pub fn numbers(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
-        let saliencies = self.outputs.iter().filter(|compared| compared.part != Part::Kept);
-        saliencies.flat_map(|compared| {
-            compared
-                .numbers()
-                .map(|(got, truth, tolerance)| (truth, got, tolerance))
-        })
-    }
-
-    fn dtype(&self) -> Dtype {
-        match self.subject {
-            Subject::Case(case) => case.dtype,
-            Subject::Trace(trace) => trace.dtype,
-        }
-    }
-
-    fn cost(&self) -> usize {
-        match self.subject {
-            Subject::Case(case) => cost(case),
-            Subject::Trace(trace) => trace.problem.query.len() * trace.problem.key.len(),
-        }
-    }
-
-    /// What each output would be with this mistake.
-    fn rendered(&self, deviation: Deviation) -> Vec<ArrayD<f64>> {
-        let rendering = Rendering::plain(Precision::F32).with(deviation);
-        let parts = self.outputs.iter().map(|compared| compared.part);
-        match self.subject {
-            Subject::Case(case) => {
-                let rendered = rendering.attend(&case.problem);
-                let output = |part| match part {
-                    Part::Output(spec) => Some(rendered.output(&spec)),
-                    _ => None,
-                };
-                parts.filter_map(output).collect()
-            }
-            Subject::Trace(trace) => {
-                let decoded = rendering.decode(&trace.problem, &trace.policy);
-                let output = |part| match part {
-                    Part::Output(_) => None,
-                    Part::PrefillSaliency => Some(decoded.prefill_saliency.clone().into_dyn()),
-                    Part::StepSaliency => Some(decoded.step_saliency.clone().into_dyn()),
-                    Part::Kept => Some(decoded.kept.mapv(|position| position as f64).into_dyn()),
-                };
-                parts.filter_map(output).collect()
-            }
-        }
-    }
-}
-
-/// Work that a case takes, in multiplications.
-pub(super) fn cost(case: &Case) -> usize {
-    let problem = &case.problem;
-    let pairs = problem.num_query_heads() * problem.query_len() * problem.kv_len();
-    pairs * (problem.head_dim() + problem.value_dim() * case.outputs.len())
-}
-
 /// Of some numbers: how many there are, how many a mistake explains, and how far it is from them in all.
 #[derive(Default)]
 struct Tally {
@@ -206,53 +65,40 @@ impl Tally {
     }
 }
 
-impl Compared<'_> {
-    /// (got, expected, tolerance) of every number.
-    fn numbers(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
-        let numbers = self.numbers.iter().zip(self.truth.iter()).zip(&self.tolerance);
-        numbers.map(|((&got, &expected), &tolerance)| (got, expected, tolerance))
-    }
-
-    fn fails(&self) -> bool {
-        self.numbers()
-            .any(|(got, expected, tolerance)| error_in_bounds(got, expected, tolerance) > 1.0)
-    }
-
-    /// What `wrong` explains of all numbers, and of those that fail.
-    fn explained(&self, wrong: &ArrayD<f64>) -> (Tally, Tally) {
-        let (mut all, mut failing) = (Tally::default(), Tally::default());
-        for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
-            let same = got == wrong || (got.is_nan() && wrong.is_nan());
-            let left = if same {
-                0.0
-            } else {
-                error_in_bounds(got, wrong, tolerance)
-            };
-            let error = error_in_bounds(got, expected, tolerance);
-            let near = left <= 1.0 || (error.is_finite() && left <= UNEXPLAINED * error);
-            all.add(near, left);
-            if error > 1.0 {
-                // What is hardly wrong is no nearer to what is right.
-                failing.add(near && left <= 0.5 * error, left);
-            }
+/// What `wrong` explains of all numbers, and of those that fail.
+fn explained(compared: &Compared<'_>, wrong: &ArrayD<f64>) -> (Tally, Tally) {
+    let (mut all, mut failing) = (Tally::default(), Tally::default());
+    for ((got, expected, tolerance), &wrong) in compared.numbers().zip(wrong) {
+        let same = got == wrong || (got.is_nan() && wrong.is_nan());
+        let left = if same {
+            0.0
+        } else {
+            error_in_bounds(got, wrong, tolerance)
+        };
+        let error = error_in_bounds(got, expected, tolerance);
+        let near = left <= 1.0 || (error.is_finite() && left <= UNEXPLAINED * error);
+        all.add(near, left);
+        if error > 1.0 {
+            // What is hardly wrong is no nearer to what is right.
+            failing.add(near && left <= 0.5 * error, left);
         }
-        (all, failing)
     }
+    (all, failing)
+}
 
-    /// Whether the errors of `wrong` are of the size of these, and fail where these do.
-    fn errs_alike(&self, wrong: &ArrayD<f64>) -> bool {
-        let (mut ours, mut theirs, mut worst) = (0.0, 0.0, 0f64);
-        for ((got, expected, tolerance), &wrong) in self.numbers().zip(wrong) {
-            let their = error_in_bounds(wrong, expected, tolerance).min(1e6);
-            ours += error_in_bounds(got, expected, tolerance).min(1e6).powi(2);
-            theirs += their.powi(2);
-            worst = worst.max(their);
-        }
-        if !self.fails() {
-            return worst <= ALIKE;
-        }
-        worst > 1.0 && ours <= ALIKE * ALIKE * theirs && theirs <= ALIKE * ALIKE * ours
+/// Whether the errors of `wrong` are of the size of these, and fail where these do.
+fn errs_alike(compared: &Compared<'_>, wrong: &ArrayD<f64>) -> bool {
+    let (mut ours, mut theirs, mut worst) = (0.0, 0.0, 0f64);
+    for ((got, expected, tolerance), &wrong) in compared.numbers().zip(wrong) {
+        let their = error_in_bounds(wrong, expected, tolerance).min(1e6);
+        ours += error_in_bounds(got, expected, tolerance).min(1e6).powi(2);
+        theirs += their.powi(2);
+        worst = worst.max(their);
     }
+    if !compared.fails() {
+        return worst <= ALIKE;
+    }
+    worst > 1.0 && ours <= ALIKE * ALIKE * theirs && theirs <= ALIKE * ALIKE * ours
 }
 
 /// A mistake that is not yet refuted.
@@ -276,14 +122,14 @@ impl Suspect {
     }
 
     fn hear(&mut self, evidence: &Evidence<'_>) {
-        for (compared, wrong) in evidence.outputs.iter().zip(evidence.rendered(self.deviation)) {
-            let (all, failing) = compared.explained(&wrong);
+        for (compared, wrong) in evidence.outputs().iter().zip(evidence.rendered(self.deviation)) {
+            let (all, failing) = explained(compared, &wrong);
             self.outputs += 1.0;
             self.explained += all.share();
             self.failing_outputs += f64::from(u8::from(failing.count > 0.0));
             self.failures_explained += failing.share();
             self.distance += all.distance / all.count.max(1.0);
-            self.alike += f64::from(u8::from(compared.errs_alike(&wrong)));
+            self.alike += f64::from(u8::from(errs_alike(compared, &wrong)));
         }
     }
 
@@ -310,8 +156,8 @@ pub fn diagnose(evidence: &[Evidence<'_>]) -> Diagnosis {
         })
         .collect();
     let mut ordered: Vec<&Evidence<'_>> = evidence.iter().collect();
-    ordered.sort_by_key(|evidence| (!evidence.failed, evidence.cost()));
-    let failed = ordered.iter().filter(|evidence| evidence.failed).count();
+    ordered.sort_by_key(|evidence| (!evidence.failed(), evidence.cost()));
+    let failed = ordered.iter().filter(|evidence| evidence.failed()).count();
     let passed = ordered.split_off(failed);
     ordered.truncate(FAILED_CASES);
     let heard = ordered.into_iter().chain(passed).take(CASES);

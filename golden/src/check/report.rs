@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Diagnosis, Judgement};
+use super::diagnosis::Diagnosis;
+use super::judgement::Judgement;
 
 /// A whole check.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,8 +105,7 @@ impl FamilyLine {
         self.passed += usize::from(case.passed() && case.refused.is_empty());
         self.failed += usize::from(!case.passed());
         for judgement in &case.judgements {
-            let error = judgement.worst.as_ref().map_or(0.0, |worst| worst.error);
-            self.worst = self.worst.max(error);
+            self.worst = self.worst.max(judgement.error());
             self.pragmatic = self.pragmatic.max(judgement.pragmatic);
         }
     }

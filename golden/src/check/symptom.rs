@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 
-use super::judge::error_in_bounds;
+use super::judgement::error_in_bounds;
 
 /// What stands out among the failures of one output; empty where nothing does.
 pub(super) fn symptoms(axes: &[&str], truth: &ArrayD<f64>, got: &ArrayD<f64>, tolerance: &ArrayD<f64>) -> Vec<String> {

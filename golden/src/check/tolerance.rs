@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayD, Axis};
 use obd_core::{AttentionTrace, Head};
 
-use crate::{Arithmetic, GroupReduction, Output, OutputKind, Pooling, bound};
+use crate::{Arithmetic, GroupReduction, Output, OutputKind, Pooling, Precision, bound};
 
 /// Tolerance of every element of `output`, in its shape.
 pub(super) fn tolerance(
@@ -28,10 +28,20 @@ pub(super) fn tolerance(
     }
 }
 
+/// The tolerance of numbers that are stored in `format`; what must be exact stays so.
+pub(super) fn stored(mut tolerance: ArrayD<f64>, truth: &ArrayD<f64>, format: Precision) -> ArrayD<f64> {
+    tolerance.zip_mut_with(truth, |tolerance, &truth| {
+        if truth.is_finite() && *tolerance > 0.0 {
+            *tolerance += bound::storing(format, truth);
+        }
+    });
+    tolerance
+}
+
 fn stack(parts: impl Iterator<Item = ArrayD<f64>>) -> ArrayD<f64> {
     let parts: Vec<ArrayD<f64>> = parts.collect();
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    ndarray::stack(Axis(0), &views).unwrap_or_default()
+    ndarray::stack(Axis(0), &views).expect("a problem has heads, all of one shape")
 }
 
 /// A maximum is off by at most the largest tolerance, an average by the average; and each rounds for itself.
@@ -40,14 +50,13 @@ fn reduced(mut heads: Vec<Array1<f64>>, group_size: usize, output: &Output, arit
     let mut additions = 0;
     if let Some(pooling) = spec.pooling {
         heads = heads.iter().map(|head| pooled(pooling, head)).collect();
-        additions += matches!(pooling, Pooling::Average(_)) as usize * kernel(pooling);
+        additions += matches!(pooling, Pooling::Average { .. }) as usize * pooling.kernel();
     }
     if let Some(reduction) = spec.group_reduction {
         heads = heads.chunks(group_size).map(|group| joined(reduction, group)).collect();
         additions += (reduction != GroupReduction::Max) as usize * group_size;
     }
-    let tokens = heads.first().map_or(0, Array1::len);
-    let tolerance = Array2::from_shape_fn((heads.len(), tokens), |(head, j)| heads[head][j]).into_dyn();
+    let tolerance = Array2::from_shape_fn((heads.len(), heads[0].len()), |(head, j)| heads[head][j]).into_dyn();
     if spec.pooling.is_none() && spec.group_reduction.is_none() {
         return tolerance;
     }
@@ -55,20 +64,14 @@ fn reduced(mut heads: Vec<Array1<f64>>, group_size: usize, output: &Output, arit
     tolerance + rounded
 }
 
-fn kernel(pooling: Pooling) -> usize {
-    match pooling {
-        Pooling::Max(kernel) | Pooling::Average(kernel) => kernel,
-    }
-}
-
 fn pooled(pooling: Pooling, tolerance: &Array1<f64>) -> Array1<f64> {
-    let radius = kernel(pooling) / 2;
+    let radius = pooling.radius();
     Array1::from_shape_fn(tolerance.len(), |j| {
         let neighbours = j.saturating_sub(radius)..(j + radius + 1).min(tolerance.len());
         let neighbours = neighbours.map(|l| tolerance[l]);
         match pooling {
-            Pooling::Max(_) => neighbours.fold(0.0, f64::max),
-            Pooling::Average(kernel) => neighbours.sum::<f64>() / kernel as f64,
+            Pooling::Max { .. } => neighbours.fold(0.0, f64::max),
+            Pooling::Average { .. } => neighbours.sum::<f64>() / pooling.kernel() as f64,
         }
     })
 }

@@ -24,6 +24,13 @@ pub struct Values {
     pub stored: Precision,
 }
 
+impl Values {
+    /// The shape of the numbers.
+    pub fn shape(&self) -> &[usize] {
+        self.numbers.shape()
+    }
+}
+
 macro_rules! from_arrays {
     ($($number:ty, $precision:ident, $widen:expr;)*) => {
         $(impl From<ArrayD<$number>> for Values {

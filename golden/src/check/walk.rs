@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Array3, ArrayD, Axis, s};
 use obd_core::{ProblemError, QueryWindow};
 
 use crate::rendering::Rendering;
-use crate::{Arithmetic, DecodePolicy, DecodeTrace, Mask, Precision, Problem, bound};
+use crate::{Arithmetic, AttentionProblem, DecodePolicy, DecodeTrace, Mask, Precision, bound};
 
 /// A decode trace, followed.
 pub(super) struct Walk {
@@ -196,14 +196,14 @@ impl Sums {
 
 /// All queries that count so far as one problem: each sees what was cached when it came. Its saliencies are the
 /// accumulated ones (section 5 of the derivation).
-fn counted(trace: &DecodeTrace, head: usize, seen: &[Vec<usize>]) -> Result<Problem, ProblemError> {
+fn counted(trace: &DecodeTrace, head: usize, seen: &[Vec<usize>]) -> Result<AttentionProblem, ProblemError> {
     let problem = &trace.problem;
     let first = trace.policy.prefill - trace.policy.prefill_window;
     let end = first + seen.len();
     let kv_head = problem.groups()?.kv_head(head);
     let rows = |tensor: &Array3<f64>| tensor.slice(s![kv_head..=kv_head, ..end, ..]).to_owned();
     let visible = Array2::from_shape_fn((seen.len(), end), |(query, token)| seen[query].contains(&token));
-    Ok(Problem {
+    Ok(AttentionProblem {
         query: problem.query.slice(s![head..=head, first..end, ..]).to_owned(),
         key: rows(&problem.key),
         value: rows(&problem.value),

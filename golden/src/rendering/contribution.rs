@@ -9,15 +9,16 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use obd_core::AttentionTrace;
 
-use super::attention::{capped, kv_head, value_token};
+use super::deviation::Deviation;
+use super::kernel::Rendering;
+use super::logits::{capped, kv_head, value_token};
 use super::visibility::visible;
-use super::{Deviation, Rendering};
-use crate::{OutputKind, Problem};
+use crate::{AttentionProblem, OutputKind};
 
 /// The contributions of a head, shape (query_len, kv_len); 0 where the query does not see the token.
 pub(super) fn contributions(
     rendering: Rendering,
-    problem: &Problem,
+    problem: &AttentionProblem,
     head: usize,
     trace: &AttentionTrace,
     kind: OutputKind,
@@ -25,7 +26,7 @@ pub(super) fn contributions(
     let value = problem.value.index_axis(Axis(0), kv_head(rendering, problem, head));
     let mut contributions = Array2::zeros((problem.query_len(), problem.kv_len()));
     for i in 0..problem.query_len() {
-        let row = Row::new(rendering, problem, (head, trace), value, i);
+        let row = RenderedRow::new(rendering, problem, (head, trace), value, i);
         for j in (0..problem.kv_len()).filter(|&j| visible(rendering, problem, i, j)) {
             contributions[[i, j]] = row.contribution(kind, j);
         }
@@ -34,9 +35,9 @@ pub(super) fn contributions(
 }
 
 /// One query with its attention, and what it sees apart from the token that dominates it.
-struct Row<'a> {
+struct RenderedRow<'a> {
     rendering: Rendering,
-    problem: &'a Problem,
+    problem: &'a AttentionProblem,
     trace: &'a AttentionTrace,
     value: ArrayView2<'a, f64>,
     query: usize,
@@ -44,10 +45,10 @@ struct Row<'a> {
     mean_logit: f64,
 }
 
-impl<'a> Row<'a> {
+impl<'a> RenderedRow<'a> {
     fn new(
         rendering: Rendering,
-        problem: &'a Problem,
+        problem: &'a AttentionProblem,
         (head, trace): (usize, &'a AttentionTrace),
         value: ArrayView2<'a, f64>,
         query: usize,
@@ -98,9 +99,11 @@ impl<'a> Row<'a> {
             .as_ref()
             .filter(|_| !self.rendering.does(Deviation::SinkMissing));
         let log_sum_exp = self.trace.log_sum_exp[self.query];
-        sinks.map_or(0.0, |sinks| {
-            self.round(libm::exp(self.round(sinks[head] - log_sum_exp)))
-        })
+        match sinks {
+            Some(sinks) => self.round(libm::exp(self.round(sinks[head] - log_sum_exp))),
+            // No sink: nothing is left for it.
+            None => 0.0,
+        }
     }
 
     fn weight(&self, j: usize) -> f64 {

@@ -3,9 +3,10 @@
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
 use obd_core::QueryWindow;
 
-use super::attention::kv_head;
-use super::{Deviation, Rendering};
-use crate::{DecodePolicy, Mask, OutputSpec, Problem};
+use super::deviation::Deviation;
+use super::kernel::Rendering;
+use super::logits::kv_head;
+use crate::{AttentionProblem, DecodePolicy, Mask, OutputSpec};
 
 /// What a kernel counts and keeps along a decode trace, in the shapes of [`DecodeTrace`](crate::DecodeTrace).
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +24,7 @@ impl Rendering {
     ///
     /// # Panics
     /// Where `policy` keeps more than is prefilled, or prefills more than there is; no trace that a suite hands out does.
-    pub fn decode(self, problem: &Problem, policy: &DecodePolicy) -> Decoded {
+    pub fn decode(self, problem: &AttentionProblem, policy: &DecodePolicy) -> Decoded {
         self.decode_along(problem, policy, None)
     }
 
@@ -31,7 +32,7 @@ impl Rendering {
     /// saliency.
     pub(crate) fn decode_along(
         self,
-        problem: &Problem,
+        problem: &AttentionProblem,
         policy: &DecodePolicy,
         kept: Option<&Array3<usize>>,
     ) -> Decoded {
@@ -58,7 +59,7 @@ impl Rendering {
     /// Saliencies before every cut of one head, and the positions kept.
     fn cuts(
         self,
-        problem: &Problem,
+        problem: &AttentionProblem,
         policy: &DecodePolicy,
         head: usize,
         path: Option<ArrayView2<'_, usize>>,
@@ -98,7 +99,7 @@ impl Rendering {
 /// The cache of one query head.
 struct Cache<'a> {
     rendering: Rendering,
-    problem: &'a Problem,
+    problem: &'a AttentionProblem,
     policy: &'a DecodePolicy,
     head: usize,
     positions: Vec<usize>,
@@ -106,7 +107,7 @@ struct Cache<'a> {
 }
 
 impl<'a> Cache<'a> {
-    fn prefilled(rendering: Rendering, problem: &'a Problem, policy: &'a DecodePolicy, head: usize) -> Self {
+    fn prefilled(rendering: Rendering, problem: &'a AttentionProblem, policy: &'a DecodePolicy, head: usize) -> Self {
         let mut cache = Self {
             rendering,
             problem,
@@ -127,7 +128,7 @@ impl<'a> Cache<'a> {
             let rows = tensor.index_axis(Axis(0), kv_head).select(Axis(0), positions);
             rows.insert_axis(Axis(0))
         };
-        let cached = Problem {
+        let cached = AttentionProblem {
             query: self
                 .problem
                 .query
@@ -229,8 +230,8 @@ mod tests {
     use ndarray::Array3;
 
     /// Equal keys, so that every query spreads its weight evenly over what it sees; values of length 1, 2, 3, 4.
-    fn problem() -> Problem {
-        Problem {
+    fn problem() -> AttentionProblem {
+        AttentionProblem {
             query: Array3::ones((1, 4, 1)),
             key: Array3::ones((1, 4, 1)),
             value: Array3::from_shape_fn((1, 4, 1), |(_, j, _)| (j + 1) as f64),

@@ -1,14 +1,26 @@
 //! From contributions to what is asked for: sum over the window, pooling, group.
 
 use ndarray::{Array1, Array2, ArrayD, Axis};
-use obd_core::QueryWindow;
+use obd_core::{AttentionTrace, QueryWindow};
 
-use super::{Deviation, Rendered};
-use crate::{GroupReduction, OutputKind, OutputSpec, Pooling};
+use super::contribution::contributions;
+use super::deviation::Deviation;
+use super::kernel::Rendering;
+use crate::{AttentionProblem, GroupReduction, OutputKind, OutputSpec, Pooling};
 
-/// A saliency of all heads.
-pub(super) fn saliency(rendered: &Rendered<'_>, spec: &OutputSpec) -> ArrayD<f64> {
-    let is = |deviation| rendered.rendering.does(deviation);
+/// A saliency of all heads, whose attention is `heads`.
+pub(super) fn saliency(
+    rendering: Rendering,
+    problem: &AttentionProblem,
+    heads: &[AttentionTrace],
+    spec: &OutputSpec,
+) -> ArrayD<f64> {
+    let rendered = &Attended {
+        rendering,
+        problem,
+        heads,
+    };
+    let is = |deviation| rendering.does(deviation);
     let queries = queries(rendered, spec.query_window);
     let group = rendered.problem.group_size();
     let after = spec.kind == OutputKind::Value && spec.group_reduction.is_some() && is(Deviation::GroupSquaredAfter);
@@ -40,8 +52,15 @@ pub(super) fn saliency(rendered: &Rendered<'_>, spec: &OutputSpec) -> ArrayD<f64
     Array2::from_shape_fn((heads.len(), tokens), |(head, j)| heads[head][j]).into_dyn()
 }
 
+/// Attention that was run.
+struct Attended<'a> {
+    rendering: Rendering,
+    problem: &'a AttentionProblem,
+    heads: &'a [AttentionTrace],
+}
+
 /// The queries that count.
-fn queries(rendered: &Rendered<'_>, window: QueryWindow) -> Vec<usize> {
+fn queries(rendered: &Attended<'_>, window: QueryWindow) -> Vec<usize> {
     let query_len = rendered.problem.query_len();
     let window = match (rendered.rendering.deviation, window) {
         (Some(Deviation::QueriesLastOnly), _) => QueryWindow::Last(1),
@@ -53,13 +72,13 @@ fn queries(rendered: &Rendered<'_>, window: QueryWindow) -> Vec<usize> {
     window.queries(query_len).collect()
 }
 
-fn sum(rendered: &Rendered<'_>, head: usize, kind: OutputKind, queries: &[usize]) -> Array1<f64> {
+fn sum(rendered: &Attended<'_>, head: usize, kind: OutputKind, queries: &[usize]) -> Array1<f64> {
     let rendering = rendered.rendering;
     if rendering.does(Deviation::QueriesSquaredAfterSum) && kind == OutputKind::Value {
         let weights = sum_rows(rendered, &rendered.heads[head].weights, queries);
         return times_squared_values(rendered, head, weights.mapv(|a| rendering.round(a * a)));
     }
-    let contributions = rendered.contributions(head, kind);
+    let contributions = contributions(rendering, rendered.problem, head, &rendered.heads[head], kind);
     if rendering.does(Deviation::QueriesMaximum) {
         let column = |j: usize| queries.iter().map(|&i| contributions[[i, j]]).fold(0.0, f64::max);
         return (0..contributions.ncols()).map(column).collect();
@@ -71,7 +90,7 @@ fn sum(rendered: &Rendered<'_>, head: usize, kind: OutputKind, queries: &[usize]
     sum
 }
 
-fn sum_rows(rendered: &Rendered<'_>, rows: &Array2<f64>, queries: &[usize]) -> Array1<f64> {
+fn sum_rows(rendered: &Attended<'_>, rows: &Array2<f64>, queries: &[usize]) -> Array1<f64> {
     let mut sum = Array1::zeros(rows.ncols());
     for &i in queries {
         sum.zip_mut_with(&rows.row(i), |sum: &mut f64, &x| {
@@ -82,7 +101,7 @@ fn sum_rows(rendered: &Rendered<'_>, rows: &Array2<f64>, queries: &[usize]) -> A
 }
 
 /// `Σ_i (Σ_h a)² ‖v‖²`, for a mean with the mean weight: the square after the sum over heads.
-fn squared_after_the_heads(rendered: &Rendered<'_>, queries: &[usize], spec: &OutputSpec) -> Vec<Array1<f64>> {
+fn squared_after_the_heads(rendered: &Attended<'_>, queries: &[usize], spec: &OutputSpec) -> Vec<Array1<f64>> {
     let round = |x| rendered.rendering.round(x);
     let group = rendered.problem.group_size();
     let share = if spec.group_reduction == Some(GroupReduction::Sum) {
@@ -113,7 +132,7 @@ fn squared_after_the_heads(rendered: &Rendered<'_>, queries: &[usize], spec: &Ou
         .collect()
 }
 
-fn times_squared_values(rendered: &Rendered<'_>, head: usize, factors: Array1<f64>) -> Array1<f64> {
+fn times_squared_values(rendered: &Attended<'_>, head: usize, factors: Array1<f64>) -> Array1<f64> {
     let round = |x| rendered.rendering.round(x);
     let value = rendered
         .problem
@@ -123,18 +142,16 @@ fn times_squared_values(rendered: &Rendered<'_>, head: usize, factors: Array1<f6
     Array1::from_shape_fn(factors.len(), |j| round(factors[j] * norm(j)))
 }
 
-fn shifted(rendered: &Rendered<'_>, saliency: Array1<f64>) -> Array1<f64> {
+fn shifted(rendered: &Attended<'_>, saliency: Array1<f64>) -> Array1<f64> {
     if !rendered.rendering.does(Deviation::TokensShifted) {
         return saliency;
     }
     Array1::from_shape_fn(saliency.len(), |j| if j == 0 { 0.0 } else { saliency[j - 1] })
 }
 
-fn pooled(rendered: &Rendered<'_>, pooling: Pooling, saliency: &Array1<f64>) -> Array1<f64> {
+fn pooled(rendered: &Attended<'_>, pooling: Pooling, saliency: &Array1<f64>) -> Array1<f64> {
     let round = |x| rendered.rendering.round(x);
-    let kernel = match pooling {
-        Pooling::Max(kernel) | Pooling::Average(kernel) => kernel,
-    };
+    let kernel = pooling.kernel();
     let (before, after) = if rendered.rendering.does(Deviation::PoolingOneSided) {
         (kernel - 1, 0)
     } else {
@@ -145,8 +162,8 @@ fn pooled(rendered: &Rendered<'_>, pooling: Pooling, saliency: &Array1<f64>) -> 
         let exist = neighbours.len();
         let neighbours = neighbours.map(|l| saliency[l]);
         match pooling {
-            Pooling::Max(_) => neighbours.fold(f64::NEG_INFINITY, f64::max),
-            Pooling::Average(_) => {
+            Pooling::Max { .. } => neighbours.fold(f64::NEG_INFINITY, f64::max),
+            Pooling::Average { .. } => {
                 let sum = neighbours.fold(0.0, |sum, s| round(sum + s));
                 let existing = rendered.rendering.does(Deviation::PoolingExisting);
                 round(sum / if existing { exist } else { kernel } as f64)
@@ -155,7 +172,7 @@ fn pooled(rendered: &Rendered<'_>, pooling: Pooling, saliency: &Array1<f64>) -> 
     })
 }
 
-fn reduced(rendered: &Rendered<'_>, reduction: GroupReduction, group: &[Array1<f64>]) -> Array1<f64> {
+fn reduced(rendered: &Attended<'_>, reduction: GroupReduction, group: &[Array1<f64>]) -> Array1<f64> {
     let round = |x| rendered.rendering.round(x);
     let reduction = match rendered.rendering.deviation {
         Some(Deviation::GroupSum) if reduction == GroupReduction::Mean => GroupReduction::Sum,

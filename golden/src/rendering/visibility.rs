@@ -1,10 +1,11 @@
 //! Which query sees which token, as a kernel with a mistaken mask sees it.
 
-use super::{Deviation, Rendering, TILE};
-use crate::{Mask, Problem};
+use super::deviation::Deviation;
+use super::kernel::{Rendering, TILE};
+use crate::{AttentionProblem, Mask};
 
 /// Whether `query` sees `token`.
-pub(super) fn visible(rendering: Rendering, problem: &Problem, query: usize, token: usize) -> bool {
+pub(super) fn visible(rendering: Rendering, problem: &AttentionProblem, query: usize, token: usize) -> bool {
     use Deviation as D;
     let is = |deviation| rendering.does(deviation);
     let shape = (problem.query_len(), problem.kv_len());

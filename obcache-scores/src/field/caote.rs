@@ -13,7 +13,7 @@ use super::{KvGroup, Missing};
 
 /// CAOTE over a base score of non-negative, finite numbers, shape (kv_len); it is normalised to sum 1 here. Written as
 /// a ‖v - o'‖, o' the output without the token, which survives a weight near 1; a sole weight costs ‖v‖. All 0 where
-/// the base is.
+/// the base is. Claim C25.
 ///
 /// # Errors
 /// [`Missing::Base`] where `base` is not of shape (kv_len), or holds a negative or infinite number or NaN.
@@ -32,6 +32,7 @@ pub fn caote(group: &KvGroup, base: &Array1<f64>) -> Result<Array1<f64>, Missing
 }
 
 /// FastCAOTE over a base score, shape (kv_len), as [`caote`] takes it; infinite where a token holds all of the base.
+/// Claim C25.
 ///
 /// # Errors
 /// [`Missing::Base`] as [`caote`].

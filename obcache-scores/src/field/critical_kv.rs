@@ -26,7 +26,7 @@ pub fn projected_one_norms(group: &KvGroup) -> Result<Array1<f64>, Missing> {
 }
 
 /// Saliency of every token, shape (kv_len): `base` with the best `first` tokens protected (infinite) and the others
-/// weighed. Tokens that the base protects stay protected; of equals the newer is picked first.
+/// weighed. Tokens that the base protects stay protected; of equals the newer is picked first. Claim C30.
 ///
 /// # Errors
 /// [`Missing::OutputProjection`] where W_O is not known; [`Missing::Base`] where `base` is not of shape (kv_len).

@@ -27,7 +27,7 @@ pub struct ExpectedAttention {
 }
 
 impl ExpectedAttention {
-    /// Saliency of every token, shape (kv_len); infinite for the protected sinks.
+    /// Saliency of every token, shape (kv_len); infinite for the protected sinks. Claim C27.
     ///
     /// # Errors
     /// [`Missing::Rope`] where the encoding is not known, [`Missing::Positions`] where the queries do not stand at tokens'
@@ -69,7 +69,7 @@ impl ExpectedAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rope;
+    use crate::field::Rope;
     use crate::test_heads::trace;
     use approx::assert_relative_eq;
     use ndarray::array;

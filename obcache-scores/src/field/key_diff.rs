@@ -14,7 +14,7 @@ use super::kv_group::norms;
 const SHORTEST_KEY: f64 = 1e-12;
 const SHORTEST_SIDE: f64 = 1e-8;
 
-/// Saliency of every token, shape (kv_len), from -1 to 1.
+/// Saliency of every token, shape (kv_len), from -1 to 1. Claim C29.
 pub fn key_diff(group: &KvGroup) -> Array1<f64> {
     let lengths = norms(group.key().view());
     let directions = group.key() / &lengths.mapv(|length| length.max(SHORTEST_KEY)).insert_axis(Axis(1));

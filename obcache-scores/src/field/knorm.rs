@@ -10,7 +10,7 @@ use ndarray::Array1;
 use super::KvGroup;
 use super::kv_group::norms;
 
-/// Saliency of every token, shape (kv_len).
+/// Saliency of every token, shape (kv_len). Claim C29.
 pub fn knorm(group: &KvGroup) -> Array1<f64> {
     -norms(group.key().view())
 }

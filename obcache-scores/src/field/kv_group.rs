@@ -1,10 +1,10 @@
 //! One KV head with the query heads that read it: what a score of the field may look at.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
-use obd_core::{AttentionTrace, Head, ProblemError, check_axis};
+use obd_core::{AttentionTrace, GroupReduction, Head, ProblemError, check_axis};
 
 use super::Missing;
-use crate::{GroupReduction, Rope};
+use super::Rope;
 
 /// The query heads of one KV head with their traces, and what else of the layer is known.
 ///
@@ -149,7 +149,8 @@ impl KvGroup {
     /// Mean over the heads of a saliency of each, shape (kv_len).
     pub(super) fn mean(&self, saliency: impl Fn(&Head, &AttentionTrace) -> Array1<f64>) -> Array1<f64> {
         let saliencies: Vec<_> = self.heads.iter().map(|(head, trace)| saliency(head, trace)).collect();
-        GroupReduction::Mean.reduce(&saliencies).unwrap_or_default()
+        let mean = GroupReduction::Mean.reduce(&saliencies);
+        mean.expect("a group has a head, and its heads the same tokens")
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     CurKind, ExpectedAttention, KvGroup, LagKv, Missing, critical_kv, cur, key_diff, knorm,
     non_causal_attention_of_kvpress, observed_attention, snapkv, tova,
 };
-use crate::Pooling;
+use obd_core::Pooling;
 
 /// A press: a score with the arguments of its constructor.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +158,7 @@ fn each(
     layer: &[KvGroup],
     mut row: impl FnMut(&KvGroup) -> Result<Array1<f64>, Missing>,
 ) -> Result<Array2<f64>, Missing> {
+    // A layer of no group has no tokens.
     let tokens = layer.first().map_or(0, KvGroup::kv_len);
     let mut scores = Array2::zeros((layer.len(), tokens));
     for (group, mut scores) in layer.iter().zip(scores.rows_mut()) {

@@ -28,7 +28,7 @@ impl LagKv {
         start..start + partitions.saturating_sub(1) * self.lag
     }
 
-    /// Saliency of every token, shape (kv_len): sums to 1 within a partition; infinite for protected tokens.
+    /// Saliency of every token, shape (kv_len): sums to 1 within a partition; infinite for protected tokens. Claim C31.
     pub fn saliency(self, group: &KvGroup) -> Array1<f64> {
         self.by_partition(group, |saliency| saliency)
     }

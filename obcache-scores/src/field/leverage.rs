@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2, Axis};
 use ndarray_linalg::error::LinalgError;
 use ndarray_linalg::{FactorizeC, JobSvd, SVDDC, SolveC, UPLO};
 
-/// Leverage of every row of `keys`, shape (kv_len), after the rows' mean is taken off.
+/// Leverage of every row of `keys`, shape (kv_len), after the rows' mean is taken off. Claim C28.
 ///
 /// # Errors
 /// [`LinalgError`] where LAPACK's singular values do not converge.
@@ -30,7 +30,7 @@ pub fn leverage(keys: &Array2<f64>) -> Result<Array1<f64>, LinalgError> {
 
 /// Leverage of every row of the centred keys times `sketch` of shape (head_dim, sketch_dimension), with `jitter` added to
 /// the diagonal of the Gram matrix; kvpress draws the sketch from a normal distribution of variance 1 / sketch_dimension
-/// and starts with a jitter of 0.01.
+/// and starts with a jitter of 0.01. Claim C28.
 ///
 /// # Errors
 /// [`LinalgError`] where the Gram matrix is not positive definite.

@@ -8,12 +8,11 @@
 //! each chunk of it attend to the sinks, the chunk that it repeats and itself, which a visibility mask says.
 
 use ndarray::{Array1, Axis};
-use obd_core::QueryWindow;
+use obd_core::{GroupReduction, QueryWindow};
 
 use super::KvGroup;
-use crate::GroupReduction;
 
-/// Saliency of every token, shape (kv_len), over the queries of `window`.
+/// Saliency of every token, shape (kv_len), over the queries of `window`. Claim C26.
 pub fn max_weight(group: &KvGroup, window: QueryWindow) -> Array1<f64> {
     let queries = window.queries(group.query_len());
     let largest: Vec<Array1<f64>> = group
@@ -24,7 +23,8 @@ pub fn max_weight(group: &KvGroup, window: QueryWindow) -> Array1<f64> {
             rows.map_axis(Axis(0), |column| column.fold(0.0, |largest: f64, &a| largest.max(a)))
         })
         .collect();
-    GroupReduction::Max.reduce(&largest).unwrap_or_default()
+    let joined = GroupReduction::Max.reduce(&largest);
+    joined.expect("a group has a head, and its heads the same tokens")
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@
 //! | [`LagKv`] | keys and values of the next partition | 2504.04704 |
 //! | [`cur`] | key and value norms | CurDKV 2509.15038 |
 //! | [`leverage`] | keys before rotation (feature `lapack`) | Compactor 2507.08143 |
+//! | [`streaming_llm`] | positions alone | 2309.17453 |
 //!
-//! Four more are scores of [`Score`](crate::Score) under other names: H2O is `weight` over all queries, VATP (2406.12335) is
-//! `value-p1`, DropKV is `removal` over the last queries, StreamingLLM is [`streaming_llm`](crate::streaming_llm).
+//! Three more are scores of [`Score`](crate::Score) under other names: H2O is `weight` over all queries, VATP (2406.12335) is
+//! `value-p1`, DropKV is `removal` over the last queries.
 //!
 //! Each returns one saliency per token of a KV head, higher = keep, mean over the query heads of its group where it looks
 //! at them; an infinite saliency marks a token that the method keeps whatever the budget. [`kvpress`] writes the
@@ -39,7 +40,9 @@ mod max_weight;
 mod non_causal;
 mod observed_attention;
 mod r_kv;
+mod rope;
 mod snapkv;
+mod streaming_llm;
 mod tova;
 
 pub use caote::{caote, fast_caote};
@@ -56,7 +59,9 @@ pub use max_weight::max_weight;
 pub use non_causal::{non_causal_attention, non_causal_attention_of_kvpress};
 pub use observed_attention::observed_attention;
 pub use r_kv::{r_kv, redundancy};
+pub use rope::Rope;
 pub use snapkv::snapkv;
+pub use streaming_llm::streaming_llm;
 pub use tova::tova;
 
 use thiserror::Error;

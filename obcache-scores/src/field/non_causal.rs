@@ -11,13 +11,12 @@
 //!   A zero key so joins every softmax of the last chunk with exp(0), and each zero query votes 1/chunk for every token.
 
 use ndarray::{Array1, Axis, s};
-use obd_core::Head;
+use obd_core::{Head, Pooling};
 
 use super::kv_group::norms;
 use super::{KvGroup, Missing};
-use crate::Pooling;
 
-/// Saliency of every token, shape (kv_len); the last chunk may be shorter than `chunk`.
+/// Saliency of every token, shape (kv_len); the last chunk may be shorter than `chunk`. Claim C32.
 ///
 /// # Errors
 /// [`Missing::OneQueryPerToken`] unless there is one.
@@ -25,7 +24,7 @@ pub fn non_causal_attention(group: &KvGroup, chunk: usize) -> Result<Array1<f64>
     saliency(group, chunk, |head| head.scale(), 0.0)
 }
 
-/// The same with kvpress's padding leak and without scale, before its z-normalisation.
+/// The same with kvpress's padding leak and without scale, before its z-normalisation. Claim C32.
 ///
 /// # Errors
 /// [`Missing::OneQueryPerToken`] unless there is one.

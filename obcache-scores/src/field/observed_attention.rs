@@ -9,7 +9,7 @@ use ndarray::{Array1, Axis};
 
 use super::KvGroup;
 
-/// Saliency of every token, shape (kv_len); 0 for a token that no query sees.
+/// Saliency of every token, shape (kv_len); 0 for a token that no query sees. Claim C26.
 pub fn observed_attention(group: &KvGroup) -> Array1<f64> {
     group.mean(|head, trace| {
         let seen = |token| {

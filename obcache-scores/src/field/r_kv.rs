@@ -17,7 +17,7 @@ use super::{KvGroup, Missing};
 const GUARD: f64 = 1e-8;
 
 /// Redundancy of every token, shape (kv_len), sums to 1. A row that resembles no token gives up its first one's cosine, as
-/// in the authors' code.
+/// in the authors' code. Claim C33.
 pub fn redundancy(group: &KvGroup, threshold: f64) -> Array1<f64> {
     let lengths = norms(group.key().view()).mapv(|length| length + GUARD);
     let directions = group.key() / &lengths.insert_axis(Axis(1));

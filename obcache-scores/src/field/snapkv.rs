@@ -10,9 +10,9 @@ use ndarray::{Array1, Axis, s};
 
 use super::KvGroup;
 use super::kv_group::last_rows;
-use crate::Pooling;
+use obd_core::Pooling;
 
-/// Saliency of every token, shape (kv_len); infinite for the last `window` tokens, which are protected.
+/// Saliency of every token, shape (kv_len); infinite for the last `window` tokens, which are protected. Claim C26.
 pub fn snapkv(group: &KvGroup, window: usize, pooling: Pooling) -> Array1<f64> {
     let before = group.kv_len().saturating_sub(window);
     let votes = group.mean(|_, trace| {
@@ -21,7 +21,7 @@ pub fn snapkv(group: &KvGroup, window: usize, pooling: Pooling) -> Array1<f64> {
         pooling.apply(&mean)
     });
     Array1::from_shape_fn(group.kv_len(), |token| {
-        votes.get(token).copied().unwrap_or(f64::INFINITY)
+        if token < before { votes[token] } else { f64::INFINITY }
     })
 }
 

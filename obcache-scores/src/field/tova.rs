@@ -11,7 +11,7 @@ use ndarray::Array1;
 use super::KvGroup;
 
 /// Saliency that all KV heads of `layer` share, shape (kv_len); infinite for the protected last token. Empty for an empty
-/// layer, and as long as the shortest group.
+/// layer, and as long as the shortest group. Claim C26.
 pub fn tova(layer: &[KvGroup]) -> Array1<f64> {
     let tokens = layer.iter().map(KvGroup::kv_len).min().unwrap_or(0);
     let heads: Vec<_> = layer.iter().flat_map(KvGroup::heads).collect();

@@ -10,16 +10,37 @@
 use ndarray::{Array2, Axis};
 use obd_core::{AttentionTrace, Head};
 
-use crate::softmax_input::{slope, softmax_input};
+use super::{joint, key};
+use crate::exact::softmax_input::{slope, softmax_input};
 
-/// The log of every weight, finite also where the weight underflowed, shape (query_len, kv_len).
+/// The key score with log a in the place of z, shape (query_len, kv_len).
+pub(super) fn key_lse(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    key::contributions(head, trace, &log_weight(head, trace))
+}
+
+/// The key score with z - mean z in the place of z, shape (query_len, kv_len).
+pub(super) fn key_mean(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    key::contributions(head, trace, &above_mean(head, trace))
+}
+
+/// The joint score with log a in the place of z, shape (query_len, kv_len).
+pub(super) fn joint_lse(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    joint::contributions(head, trace, &log_weight(head, trace))
+}
+
+/// The joint score with z - mean z in the place of z, shape (query_len, kv_len).
+pub(super) fn joint_mean(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    joint::contributions(head, trace, &above_mean(head, trace))
+}
+
+/// The log of every weight, finite also where the weight underflowed, shape (query_len, kv_len). Claim C15.
 pub(super) fn log_weight(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     Array2::from_shape_fn(trace.logits.dim(), |(i, j)| {
         softmax_input(head, trace, i, j) - trace.log_sum_exp[i]
     })
 }
 
-/// Every logit above its row's weighted mean, times the soft-cap's slope, shape (query_len, kv_len).
+/// Every logit above its row's weighted mean, times the soft-cap's slope, shape (query_len, kv_len). Claim C15.
 pub(super) fn above_mean(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     let means = (&trace.weights * &trace.logits).sum_axis(Axis(1)) / trace.weights.sum_axis(Axis(1));
     Array2::from_shape_fn(trace.logits.dim(), |(i, j)| {

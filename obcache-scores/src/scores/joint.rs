@@ -10,9 +10,15 @@ use ndarray::Array2;
 use obd_core::{AttentionTrace, Head};
 
 use super::{key, value};
-use crate::without::Without;
+use crate::exact::without::Without;
+
+/// `a² ‖v + z (v - o)‖²` of every pair, shape (query_len, kv_len).
+pub(super) fn plain(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    contributions(head, trace, &key::response(head, trace))
+}
 
 /// `a² ‖v + f (v - o)‖²` of every pair, shape (query_len, kv_len), with f the given falls of the softmax inputs.
+/// Claims C5, C6 and C11.
 pub(super) fn contributions(head: &Head, trace: &AttentionTrace, falls: &Array2<f64>) -> Array2<f64> {
     let without = Without::new(head, trace);
     without.squared_norms(|i, j| {
@@ -22,9 +28,9 @@ pub(super) fn contributions(head: &Head, trace: &AttentionTrace, falls: &Array2<
     })
 }
 
-/// `a² ‖v‖² + a² z² ‖v - o‖²` of every pair, shape (query_len, kv_len).
+/// `a² ‖v‖² + a² z² ‖v - o‖²` of every pair, shape (query_len, kv_len). Claim C6.
 pub(super) fn without_cross_term(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
-    value::two_norm(head, trace) + key::contributions(head, trace, &key::response(head, trace))
+    value::two_norm(head, trace) + key::plain(head, trace)
 }
 
 #[cfg(test)]

@@ -9,8 +9,13 @@
 use ndarray::Array2;
 use obd_core::{AttentionTrace, Head};
 
-use crate::softmax_input::slope;
-use crate::without::Without;
+use crate::exact::softmax_input::slope;
+use crate::exact::without::Without;
+
+/// `a² z² ‖v - o‖²` of every pair, shape (query_len, kv_len).
+pub(super) fn plain(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
+    contributions(head, trace, &response(head, trace))
+}
 
 /// The first-order fall of every softmax input when the token's key goes to 0: z times the soft-cap's slope, shape
 /// (query_len, kv_len).
@@ -21,6 +26,7 @@ pub(super) fn response(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
 }
 
 /// `a² f² ‖v - o‖²` of every pair, shape (query_len, kv_len), with f the given falls of the softmax inputs.
+/// Claims C5 and C14.
 pub(super) fn contributions(head: &Head, trace: &AttentionTrace, falls: &Array2<f64>) -> Array2<f64> {
     let without = Without::new(head, trace);
     without.squared_norms(|i, j| {

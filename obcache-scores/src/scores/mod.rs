@@ -1,11 +1,14 @@
 //! The scores by name.
 
+mod accumulate;
 mod gauge;
 mod joint;
 mod key;
 mod removal;
 mod value;
 mod weight;
+
+pub use accumulate::accumulate;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,74 +19,74 @@ use thiserror::Error;
 
 /// A saliency that sums one contribution per query; higher means keep.
 ///
-/// | name | contribution of query i to token j | claim |
-/// |---|---|---|
-/// | `value` | `a² ‖v‖²` | C5, C9 |
-/// | `value-p1` | `a ‖v‖₁` | C7 |
-/// | `key` | `a² z² ‖v - o‖²` | C5 |
-/// | `joint` | `a² ‖v + z (v - o)‖²` | C5 |
-/// | `joint-no-cross` | `a² ‖v‖² + a² z² ‖v - o‖²` | C6 |
-/// | `removal` | `(a / (1 - a))² ‖v - o‖²`, exact | C12 |
-/// | `key-lse`, `joint-lse` | as `key` and `joint` with z replaced by log a | C15 |
-/// | `key-mean`, `joint-mean` | as `key` and `joint` with z replaced by z - mean z | C15 |
-/// | `weight` | `a`: H2O over all queries, SnapKV's sum over the last ones, TOVA over the last one | C7 |
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Each variant says what query i contributes to token j: a is the weight, z the logit, v the value, o the output.
+/// More will come: whoever treats some of them in a way of their own says what becomes of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Score {
-    /// Isolated value, 2-norm.
+    /// `a² ‖v‖²`, the isolated value (C5, C9).
     Value,
-    /// Isolated value, 1-norm.
+    /// `a ‖v‖₁`, the isolated value by its 1-norm (C7).
     ValueOneNorm,
-    /// Isolated key.
+    /// `a² z² ‖v - o‖²`, the isolated key (C5).
     Key,
-    /// Key and value together.
+    /// `a² ‖v + z (v - o)‖²`, key and value together (C5).
     Joint,
-    /// Key and value together without their cross term.
+    /// `a² ‖v‖² + a² z² ‖v - o‖²`, key and value together without their cross term (C6).
     JointNoCross,
-    /// Exact removal of one token.
+    /// `(a / (1 - a))² ‖v - o‖²`, the exact removal of one token (C12).
     Removal,
-    /// Key score with the log-sum-exp as the reference level of the logits.
+    /// As the key score with log a in the place of z: measured from the log-sum-exp (C15).
     KeyLse,
-    /// Key score with the mean logit as the reference level.
+    /// As the key score with z - mean z in the place of z: measured from the mean logit (C15).
     KeyMean,
-    /// Joint score with the log-sum-exp as the reference level of the logits.
+    /// As the joint score with log a in the place of z (C15).
     JointLse,
-    /// Joint score with the mean logit as the reference level.
+    /// As the joint score with z - mean z in the place of z (C15).
     JointMean,
-    /// The attention weight itself.
+    /// `a`: H2O over all queries, SnapKV's sum over the last ones, TOVA over the last one (C7).
     Weight,
 }
 
+/// A score's formula: from a head and its trace to contributions of shape (query_len, kv_len).
+type Formula = fn(&Head, &AttentionTrace) -> Array2<f64>;
+
+/// One line a score, in the order of the variants and of every report: its name in files and on the command line, and its
+/// formula. [`Score::ALL`], names and formulas are all read from here.
+const SCORES: &[(Score, &str, Formula)] = &[
+    (Score::Value, "value", value::two_norm),
+    (Score::ValueOneNorm, "value-p1", value::one_norm),
+    (Score::Key, "key", key::plain),
+    (Score::Joint, "joint", joint::plain),
+    (Score::JointNoCross, "joint-no-cross", joint::without_cross_term),
+    (Score::Removal, "removal", removal::contributions),
+    (Score::KeyLse, "key-lse", gauge::key_lse),
+    (Score::KeyMean, "key-mean", gauge::key_mean),
+    (Score::JointLse, "joint-lse", gauge::joint_lse),
+    (Score::JointMean, "joint-mean", gauge::joint_mean),
+    (Score::Weight, "weight", weight::contributions),
+];
+
 impl Score {
     /// All scores: the paper's, the exact one, the gauge-fixed ones, the heuristic.
-    pub const ALL: [Self; 11] = [
-        Self::Value,
-        Self::ValueOneNorm,
-        Self::Key,
-        Self::Joint,
-        Self::JointNoCross,
-        Self::Removal,
-        Self::KeyLse,
-        Self::KeyMean,
-        Self::JointLse,
-        Self::JointMean,
-        Self::Weight,
-    ];
+    pub const ALL: [Self; SCORES.len()] = {
+        let mut all = [Self::Value; SCORES.len()];
+        let mut line = 0;
+        while line < SCORES.len() {
+            all[line] = SCORES[line].0;
+            line += 1;
+        }
+        all
+    };
 
     /// The name used in files and on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Value => "value",
-            Self::ValueOneNorm => "value-p1",
-            Self::Key => "key",
-            Self::Joint => "joint",
-            Self::JointNoCross => "joint-no-cross",
-            Self::Removal => "removal",
-            Self::KeyLse => "key-lse",
-            Self::KeyMean => "key-mean",
-            Self::JointLse => "joint-lse",
-            Self::JointMean => "joint-mean",
-            Self::Weight => "weight",
-        }
+        self.line().1
+    }
+
+    fn line(self) -> &'static (Self, &'static str, Formula) {
+        let line = SCORES.iter().find(|line| line.0 == self);
+        line.expect("every score has a line in SCORES")
     }
 
     /// Contribution of every query to every token, shape (query_len, kv_len); 0 where the query does not see the token.
@@ -93,19 +96,7 @@ impl Score {
     /// # Panics
     /// Where the shapes of `trace` are not those of `head`.
     pub fn contributions(self, head: &Head, trace: &AttentionTrace) -> Array2<f64> {
-        match self {
-            Self::Value => value::two_norm(head, trace),
-            Self::ValueOneNorm => value::one_norm(head, trace),
-            Self::Key => key::contributions(head, trace, &key::response(head, trace)),
-            Self::Joint => joint::contributions(head, trace, &key::response(head, trace)),
-            Self::JointNoCross => joint::without_cross_term(head, trace),
-            Self::Removal => removal::contributions(head, trace),
-            Self::KeyLse => key::contributions(head, trace, &gauge::log_weight(head, trace)),
-            Self::KeyMean => key::contributions(head, trace, &gauge::above_mean(head, trace)),
-            Self::JointLse => joint::contributions(head, trace, &gauge::log_weight(head, trace)),
-            Self::JointMean => joint::contributions(head, trace, &gauge::above_mean(head, trace)),
-            Self::Weight => weight::contributions(trace),
-        }
+        (self.line().2)(head, trace)
     }
 }
 
@@ -131,42 +122,61 @@ impl FromStr for Score {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::test_heads::{trace, two_queries};
 
     #[test]
+    fn lines_stand_in_the_order_of_the_variants() {
+        assert!(Score::ALL.is_sorted());
+    }
+
+    #[test]
     fn names_are_distinct_and_read_back() {
-        let names = Score::ALL.map(Score::name);
-        assert_eq!(
-            names.join(" "),
-            "value value-p1 key joint joint-no-cross removal key-lse key-mean joint-lse joint-mean weight"
-        );
+        let names: BTreeSet<&str> = Score::ALL.into_iter().map(Score::name).collect();
+        assert_eq!(names.len(), Score::ALL.len());
         for score in Score::ALL {
             assert_eq!(score.to_string().parse(), Ok(score));
+        }
+        // Files hold these names.
+        for name in
+            "value value-p1 key joint joint-no-cross removal key-lse key-mean joint-lse joint-mean weight".split(' ')
+        {
+            assert_eq!(name.parse::<Score>().unwrap().name(), name);
         }
         assert_eq!("values".parse::<Score>(), Err(UnknownScore("values".to_owned())));
     }
 
     #[test]
-    fn each_name_reaches_its_formula() {
+    fn each_score_reaches_its_formula() {
         let head = two_queries();
         let trace = trace(&head);
+        let [response, log_weight, above_mean] =
+            [key::response, gauge::log_weight, gauge::above_mean].map(|f| f(&head, &trace));
         let expected = [
-            value::two_norm(&head, &trace),
-            value::one_norm(&head, &trace),
-            key::contributions(&head, &trace, &key::response(&head, &trace)),
-            joint::contributions(&head, &trace, &key::response(&head, &trace)),
-            joint::without_cross_term(&head, &trace),
-            removal::contributions(&head, &trace),
-            key::contributions(&head, &trace, &gauge::log_weight(&head, &trace)),
-            key::contributions(&head, &trace, &gauge::above_mean(&head, &trace)),
-            joint::contributions(&head, &trace, &gauge::log_weight(&head, &trace)),
-            joint::contributions(&head, &trace, &gauge::above_mean(&head, &trace)),
-            weight::contributions(&trace),
+            (Score::Value, value::two_norm(&head, &trace)),
+            (Score::ValueOneNorm, value::one_norm(&head, &trace)),
+            (Score::Key, key::contributions(&head, &trace, &response)),
+            (Score::Joint, joint::contributions(&head, &trace, &response)),
+            (Score::JointNoCross, joint::without_cross_term(&head, &trace)),
+            (Score::Removal, removal::contributions(&head, &trace)),
+            (Score::KeyLse, key::contributions(&head, &trace, &log_weight)),
+            (Score::KeyMean, key::contributions(&head, &trace, &above_mean)),
+            (Score::JointLse, joint::contributions(&head, &trace, &log_weight)),
+            (Score::JointMean, joint::contributions(&head, &trace, &above_mean)),
+            (Score::Weight, trace.weights.clone()),
         ];
-        for (score, expected) in Score::ALL.into_iter().zip(expected) {
+        for (score, expected) in expected {
             assert_eq!(score.contributions(&head, &trace), expected, "{score}");
-            assert_eq!(expected[[0, 2]], 0.0, "{score}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_token_gets_nothing() {
+        let head = two_queries();
+        for score in Score::ALL {
+            assert_eq!(score.contributions(&head, &trace(&head))[[0, 2]], 0.0, "{score}");
         }
     }
 }

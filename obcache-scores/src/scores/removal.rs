@@ -10,7 +10,7 @@ use obd_core::{AttentionTrace, Head, Perturbation};
 
 use crate::exact;
 
-/// `a² ‖v - o'‖²` of every pair, shape (query_len, kv_len).
+/// `a² ‖v - o'‖²` of every pair, shape (query_len, kv_len). Claim C12.
 pub(super) fn contributions(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     exact::contributions(Perturbation::Removal, head, trace)
 }

@@ -8,7 +8,7 @@
 use ndarray::{Array1, Array2, Axis};
 use obd_core::{AttentionTrace, Head};
 
-/// `a² ‖v‖²` of every pair, shape (query_len, kv_len).
+/// `a² ‖v‖²` of every pair, shape (query_len, kv_len). Claims C5 and C9.
 pub(super) fn two_norm(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     let squares = head
         .value()
@@ -16,7 +16,7 @@ pub(super) fn two_norm(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     trace.weights.mapv(|weight| weight * weight) * squares
 }
 
-/// `a ‖v‖₁` of every pair, shape (query_len, kv_len).
+/// `a ‖v‖₁` of every pair, shape (query_len, kv_len). Claim C7.
 pub(super) fn one_norm(head: &Head, trace: &AttentionTrace) -> Array2<f64> {
     let norms: Array1<f64> = head
         .value()

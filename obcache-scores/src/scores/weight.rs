@@ -5,9 +5,9 @@
 //! ```
 
 use ndarray::Array2;
-use obd_core::AttentionTrace;
+use obd_core::{AttentionTrace, Head};
 
-/// `a` of every pair, shape (query_len, kv_len).
-pub(super) fn contributions(trace: &AttentionTrace) -> Array2<f64> {
+/// `a` of every pair, shape (query_len, kv_len). Claim C7.
+pub(super) fn contributions(_: &Head, trace: &AttentionTrace) -> Array2<f64> {
     trace.weights.clone()
 }

@@ -6,7 +6,7 @@ use obd_core::{Head, Perturbation, QueryWindow};
 use super::{joint_zeroing, key_zeroing, removal, value_zeroing};
 use crate::Scalar;
 
-/// Change of the output under the named perturbation of `token`, shape (query_len, value_dim).
+/// Change of the output under the named perturbation of `token`, shape (query_len, value_dim). Claim C8.
 pub fn perturbation<S: Scalar>(head: &Head<S>, what: Perturbation, token: usize) -> Array2<S> {
     match what {
         Perturbation::Removal => removal(head, token),

@@ -9,7 +9,8 @@ use crate::Scalar;
 /// Change of the output when the key of `token` becomes `key`, shape (query_len, value_dim).
 ///
 /// # Errors
-/// [`ProblemError`] where there is no such token, the length of `key` is not head_dim, or a number is refused at the door.
+/// [`ProblemError`] where there is no such token, the length of `key` is not head_dim, an element is NaN or infinite, or a
+/// logit is beyond [`LIMIT`](obd_core::LIMIT).
 pub fn key_replacement<S: Scalar>(head: &Head<S>, token: usize, key: Array1<S>) -> Result<Array2<S>, ProblemError> {
     Ok(change(head, &head.clone().replace_key(token, key, S::to_f64)?))
 }
@@ -17,8 +18,8 @@ pub fn key_replacement<S: Scalar>(head: &Head<S>, token: usize, key: Array1<S>) 
 /// Change of the output when the value of `token` becomes `value`, shape (query_len, value_dim).
 ///
 /// # Errors
-/// [`ProblemError`] where there is no such token, the length of `value` is not value_dim, or a number is refused at the
-/// door.
+/// [`ProblemError`] where there is no such token, the length of `value` is not value_dim, an element is NaN or infinite, or
+/// beyond [`LIMIT`](obd_core::LIMIT).
 pub fn value_replacement<S: Scalar>(head: &Head<S>, token: usize, value: Array1<S>) -> Result<Array2<S>, ProblemError> {
     Ok(change(head, &head.clone().replace_value(token, value, S::to_f64)?))
 }

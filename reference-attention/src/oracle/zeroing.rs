@@ -28,20 +28,24 @@ pub fn joint_zeroing<S: Scalar>(head: &Head<S>, token: usize) -> Array2<S> {
     change(head, &without_value(&without_key(head, token), token))
 }
 
-/// The head with the key of `token` zeroed; `replace_key` refuses only a token past the end.
+/// The head with the key of `token` zeroed; the head itself where there is no such token.
 fn without_key<S: Scalar>(head: &Head<S>, token: usize) -> Head<S> {
+    if token >= head.kv_len() {
+        return head.clone();
+    }
     let zeros = Array1::from_elem(head.head_dim(), S::from_f64(0.0));
-    head.clone()
-        .replace_key(token, zeros, S::to_f64)
-        .unwrap_or_else(|_| head.clone())
+    let zeroed = head.clone().replace_key(token, zeros, S::to_f64);
+    zeroed.expect("a logit of 0 is within the limit, and its bias was before")
 }
 
-/// The head with the value of `token` zeroed; `replace_value` refuses only a token past the end.
+/// The head with the value of `token` zeroed; the head itself where there is no such token.
 fn without_value<S: Scalar>(head: &Head<S>, token: usize) -> Head<S> {
+    if token >= head.kv_len() {
+        return head.clone();
+    }
     let zeros = Array1::from_elem(head.value_dim(), S::from_f64(0.0));
-    head.clone()
-        .replace_value(token, zeros, S::to_f64)
-        .unwrap_or_else(|_| head.clone())
+    let zeroed = head.clone().replace_value(token, zeros, S::to_f64);
+    zeroed.expect("a value of 0 is within the limit")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use golden::{OutputKind, OutputSpec, Pooling, Problem};
+use golden::{AttentionProblem, OutputKind, OutputSpec, Pooling};
 use ndarray::{Array2, ArrayD, Dimension, IxDyn};
 use obd_core::{Head, HeadGroups, ProblemError};
 use reference_attention::{Ball, Enclosure, Interval, attend};
@@ -31,11 +31,11 @@ pub enum TruthError {
     Problem(#[from] ProblemError),
 }
 
-/// The outputs `specs` of `problem`, each number the f64 nearest to the true value.
+/// The outputs `specs` of `problem`, each number the f64 nearest to the true value. Claim C23.
 ///
 /// # Errors
 /// [`TruthError`] where the problem is none, or a number cannot be certified.
-pub fn truth(problem: &Problem, specs: &[OutputSpec]) -> Result<Vec<ArrayD<f64>>, TruthError> {
+pub fn truth(problem: &AttentionProblem, specs: &[OutputSpec]) -> Result<Vec<ArrayD<f64>>, TruthError> {
     let mut search = Search {
         heads: problem.heads()?,
         groups: problem.groups()?,
@@ -152,10 +152,8 @@ impl Search<'_> {
                 Some(_) => self.groups.kv_head(head),
                 None => head,
             };
-            let radius = match self.specs[s].pooling {
-                Some(Pooling::Max(kernel) | Pooling::Average(kernel)) => kernel / 2,
-                None => 0,
-            };
+            // Without pooling a token has no neighbours.
+            let radius = self.specs[s].pooling.map_or(0, Pooling::radius);
             for (token, _) in (self.found[s].index_axis(ndarray::Axis(0), row).iter().enumerate())
                 .filter(|(_, found)| found.is_none())
             {
@@ -174,7 +172,7 @@ impl Search<'_> {
                     index: index.slice().to_vec(),
                 });
             }
-            truths.push(found.mapv(|number| number.unwrap_or_default()));
+            truths.push(found.mapv(|number| number.expect("a missing one was returned as an error")));
         }
         Ok(truths)
     }
@@ -187,8 +185,8 @@ mod tests {
     use ndarray::{Array3, array};
 
     /// One query and two equal keys: weights 1/2 each.
-    fn even(value: Array3<f64>) -> Problem {
-        Problem {
+    fn even(value: Array3<f64>) -> AttentionProblem {
+        AttentionProblem {
             query: array![[[1.0]]],
             key: array![[[1.5], [1.5]]],
             value,

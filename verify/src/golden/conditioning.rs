@@ -1,6 +1,6 @@
 //! The magnitudes that the tolerances of a case depend on, in 64-bit floats.
 
-use golden::Problem;
+use golden::AttentionProblem;
 use golden::manifest::ConditioningEntry;
 use obd_core::{Head, ProblemError};
 use reference_attention::attend;
@@ -11,7 +11,7 @@ use super::definition::HeadDefinition;
 ///
 /// # Errors
 /// [`ProblemError`] where it is no attention problem.
-pub(super) fn conditioning(problem: &Problem) -> Result<ConditioningEntry, ProblemError> {
+pub(super) fn conditioning(problem: &AttentionProblem) -> Result<ConditioningEntry, ProblemError> {
     let mut largest = ConditioningEntry {
         largest_logit: 0.0,
         largest_logit_terms: 0.0,
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn by_hand() {
         // Logits 2·1 - 1·1 and 0: terms 3. The others of the first token weigh 1 / (1 + e).
-        let problem = Problem {
+        let problem = AttentionProblem {
             query: array![[[2.0, 1.0]]],
             key: array![[[1.0, -1.0], [0.0, 0.0]]],
             value: array![[[-5.0], [4.0]]],

@@ -1,8 +1,8 @@
 //! Decode traces: a cache under a budget, with every saliency and every choice certified.
 
-use golden::{DecodePolicy, DecodeTrace, Dtype, OutputKind, OutputSpec, Problem};
-use ndarray::{Array2, Array3, Axis, s};
-use obd_core::{Head, ProblemError, QueryWindow};
+use golden::{DecodePolicy, DecodeTrace, Dtype, OutputKind, OutputSpec};
+use ndarray::{Array2, Array3, s};
+use obd_core::{Head, QueryWindow};
 use reference_attention::{Ball, Enclosure, Interval, attend};
 
 use super::certify::TruthError;
@@ -52,7 +52,7 @@ fn draft(score: OutputKind, dtype: Dtype) -> DecodeDraft {
     DecodeDraft { draft, policy }
 }
 
-/// The trace of a draft.
+/// The trace of a draft. Claim C23.
 ///
 /// # Errors
 /// [`TruthError`] where a number or a choice cannot be certified.
@@ -88,8 +88,8 @@ fn run<S: Enclosure>(draft: &DecodeDraft) -> Result<Option<Answers>, TruthError>
     let mut prefill_saliency = Array2::zeros((heads, policy.prefill));
     let mut step_saliency = Array3::zeros((steps, heads, slots + 1));
     let mut kept = Array3::zeros((steps + 1, heads, slots));
-    for head in 0..heads {
-        let Some(cuts) = follow::<S>(problem, policy, head)? else {
+    for (head, whole) in problem.heads()?.iter().enumerate() {
+        let Some(cuts) = follow::<S>(whole, policy)? else {
             return Ok(None);
         };
         for (step, cut) in cuts.into_iter().enumerate() {
@@ -113,42 +113,26 @@ struct Cut {
 }
 
 /// One head's cuts, the one after the prefill first; `None` where the arithmetic cannot tell a digit or a choice.
-fn follow<S: Enclosure>(
-    problem: &Problem,
-    policy: &DecodePolicy,
-    query_head: usize,
-) -> Result<Option<Vec<Cut>>, TruthError> {
+fn follow<S: Enclosure>(whole: &Head, policy: &DecodePolicy) -> Result<Option<Vec<Cut>>, TruthError> {
     let mut positions: Vec<usize> = (0..policy.prefill).collect();
-    let prefill = head(problem, query_head, 0..policy.prefill, &positions)?;
+    let prefill = whole.select(&positions, &positions)?;
     let mut saliency = score::<S>(&prefill, policy.score, QueryWindow::Last(policy.prefill_window));
     let mut cuts = Vec::new();
-    for next in policy.prefill..=problem.kv_len() {
+    for next in policy.prefill..=whole.kv_len() {
         let Some(cut) = cut(policy, &mut positions, &mut saliency) else {
             return Ok(None);
         };
         cuts.push(cut);
-        if next == problem.kv_len() {
+        if next == whole.kv_len() {
             break;
         }
         positions.push(next);
-        let step = head(problem, query_head, next..next + 1, &positions)?;
+        let step = whole.select(&[next], &positions)?;
         let added = score::<S>(&step, policy.score, QueryWindow::All);
         saliency.push(S::from_f64(0.0));
         saliency = (saliency.into_iter().zip(added)).map(|(sum, new)| sum + new).collect();
     }
     Ok(Some(cuts))
-}
-
-fn head(
-    problem: &Problem,
-    query_head: usize,
-    queries: std::ops::Range<usize>,
-    positions: &[usize],
-) -> Result<Head, ProblemError> {
-    let kv_head = problem.groups()?.kv_head(query_head);
-    let rows = |tensor: &Array3<f64>| tensor.index_axis(Axis(0), kv_head).select(Axis(0), positions);
-    let query = problem.query.slice(s![query_head, queries, ..]).to_owned();
-    Head::new(query, rows(&problem.key), rows(&problem.value))?.with_scale(problem.scale)
 }
 
 fn score<S: Enclosure>(head: &Head, kind: OutputKind, query_window: QueryWindow) -> Vec<S> {

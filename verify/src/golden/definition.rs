@@ -18,14 +18,14 @@ use ndarray::Array2;
 use obd_core::{AttentionTrace, Head};
 use reference_attention::Scalar;
 
-/// One query head with its trace, in the arithmetic `S`.
+/// One query head with its trace, in the arithmetic `S`. Claim C23.
 pub(super) struct HeadDefinition<'a, S> {
     pub head: &'a Head,
     pub trace: AttentionTrace<S>,
 }
 
 /// What one query sees, one entry for each visible token.
-struct Row<S> {
+struct VisibleRow<S> {
     query: usize,
     tokens: Vec<usize>,
     weights: Vec<S>,
@@ -91,11 +91,11 @@ impl<S: Scalar> HeadDefinition<'_, S> {
             .collect()
     }
 
-    fn row(&self, query: usize) -> Row<S> {
+    fn row(&self, query: usize) -> VisibleRow<S> {
         let tokens: Vec<usize> = (0..self.head.kv_len())
             .filter(|&j| self.head.visibility().visible(query, j))
             .collect();
-        Row {
+        VisibleRow {
             query,
             weights: tokens.iter().map(|&j| self.trace.weights[[query, j]].clone()).collect(),
             sink: (self.head.sink()).map(|sink| (number::<S>(sink) - self.trace.log_sum_exp[query].clone()).exp()),
@@ -104,7 +104,8 @@ impl<S: Scalar> HeadDefinition<'_, S> {
     }
 
     /// The row without each of its tokens in turn: what comes before the token plus what comes after it.
-    fn leave_one_out(&self, row: &Row<S>) -> Vec<Without<S>> {
+    fn leave_one_out(&self, row: &VisibleRow<S>) -> Vec<Without<S>> {
+        // No sink holds no weight.
         let sink = row.sink.clone().unwrap_or_else(|| number(0.0));
         let mut without: Vec<Without<S>> = Vec::new();
         let (mut rest, mut others) = (sink, vec![number::<S>(0.0); self.head.value_dim()]);
@@ -136,7 +137,7 @@ impl<S: Scalar> HeadDefinition<'_, S> {
     }
 
     /// What the row's query adds to the saliency of its token number `at`.
-    fn contribution(&self, kind: OutputKind, row: &Row<S>, at: usize, without: &Without<S>) -> S {
+    fn contribution(&self, kind: OutputKind, row: &VisibleRow<S>, at: usize, without: &Without<S>) -> S {
         let weight = || row.weights[at].clone();
         let value: Vec<S> = self
             .head
@@ -192,7 +193,7 @@ impl<S: Scalar> HeadDefinition<'_, S> {
     }
 
     /// A query that sees nothing else loses its whole output.
-    fn removal(&self, row: &Row<S>, weight: S, without: &Without<S>, gap: Vec<S>) -> S {
+    fn removal(&self, row: &VisibleRow<S>, weight: S, without: &Without<S>, gap: Vec<S>) -> S {
         if without.empty {
             return sum(self.trace.output.row(row.query).iter().cloned().map(square));
         }
@@ -200,17 +201,17 @@ impl<S: Scalar> HeadDefinition<'_, S> {
     }
 
     /// `w (1 - e^u) / (rest + w)`: the weight that the token wins when its softmax input u becomes 0.
-    fn weight_won(&self, row: &Row<S>, at: usize, without: &Without<S>) -> S {
+    fn weight_won(&self, row: &VisibleRow<S>, at: usize, without: &Without<S>) -> S {
         let unit = (S::from_f64(0.0) - self.trace.log_sum_exp[row.query].clone()).exp();
         let odds = self.softmax_input(row, at).exp();
         unit.clone() * (number::<S>(1.0) - odds) / (without.rest.clone() + unit)
     }
 
-    fn logit(&self, row: &Row<S>, at: usize) -> S {
+    fn logit(&self, row: &VisibleRow<S>, at: usize) -> S {
         self.trace.logits[[row.query, row.tokens[at]]].clone()
     }
 
-    fn softmax_input(&self, row: &Row<S>, at: usize) -> S {
+    fn softmax_input(&self, row: &VisibleRow<S>, at: usize) -> S {
         let logit = self.logit(row, at);
         match self.head.softcap() {
             Some(softcap) => number::<S>(softcap.cap()) * (logit / number(softcap.cap())).tanh(),
@@ -219,19 +220,19 @@ impl<S: Scalar> HeadDefinition<'_, S> {
     }
 
     /// The derivative of the softmax input by the logit.
-    fn slope(&self, row: &Row<S>, at: usize) -> S {
+    fn slope(&self, row: &VisibleRow<S>, at: usize) -> S {
         match self.head.softcap() {
             Some(softcap) => number::<S>(1.0) - square((self.logit(row, at) / number(softcap.cap())).tanh()),
             None => number(1.0),
         }
     }
 
-    fn log_weight(&self, row: &Row<S>, at: usize) -> S {
+    fn log_weight(&self, row: &VisibleRow<S>, at: usize) -> S {
         self.softmax_input(row, at) - self.trace.log_sum_exp[row.query].clone()
     }
 
     /// `slope Σ_l a_l (z_j - z_l) / Σ_l a_l`.
-    fn above_mean(&self, row: &Row<S>, at: usize) -> S {
+    fn above_mean(&self, row: &VisibleRow<S>, at: usize) -> S {
         let differences = (0..row.tokens.len())
             .filter(|&l| l != at)
             .map(|l| row.weights[l].clone() * (self.logit(row, at) - self.logit(row, l)));

@@ -1,6 +1,6 @@
 //! A case before its answers are known.
 
-use golden::{Dtype, Mask, OutputKind, OutputSpec, Problem, Twin};
+use golden::{AttentionProblem, Dtype, Mask, OutputKind, OutputSpec, Twin};
 
 use super::numbers::Numbers;
 
@@ -13,7 +13,7 @@ pub(super) struct Draft {
     pub comment: String,
     pub flags: Vec<&'static str>,
     pub dtype: Dtype,
-    pub problem: Problem,
+    pub problem: AttentionProblem,
     pub outputs: Vec<OutputSpec>,
     pub twin: Option<Twin>,
 }
@@ -67,7 +67,7 @@ impl Draft {
     pub fn new(family: &'static str, name: impl Into<String>, dtype: Dtype, size: Size) -> Self {
         let name = name.into();
         let mut numbers = Numbers::new(&format!("{family}/{name}"));
-        let problem = Problem {
+        let problem = AttentionProblem {
             query: numbers.tensor(size.query_heads, size.query_len, size.head_dim, |h, _| {
                 1.0 + 0.5 * (h % 5) as f64
             }),
@@ -124,7 +124,7 @@ impl Draft {
     }
 
     /// Another problem made from this one, rounded again.
-    pub fn change(mut self, change: impl FnOnce(&mut Problem)) -> Self {
+    pub fn change(mut self, change: impl FnOnce(&mut AttentionProblem)) -> Self {
         change(&mut self.problem);
         self.rounded()
     }

@@ -4,17 +4,19 @@ use golden::manifest::{
     CaseEntry, DecodeEntry, FileEntry, Manifest, MaskEntry, OutputEntry, OutputToleranceEntry, ProblemEntry,
     ToleranceEntry, TwinEntry,
 };
-use golden::{Case, DecodeTrace, Dtype, OutputKind, OutputSpec, Problem, Twin, TwinRelation, sha256};
+use golden::{AttentionProblem, Case, DecodeTrace, Dtype, OutputKind, OutputSpec, Twin, TwinRelation, sha256};
 use schemars::{Schema, schema_for};
 
-use super::VERSION;
 use super::certify::TruthError;
 use super::conditioning::conditioning;
 use super::flags::FLAGS;
 
+/// Version of the suite: a major for a number that moved, a minor for new cases, a patch for words.
+pub const VERSION: &str = "1.0.0";
+
 /// The file that holds the tensors of a case.
 pub(super) fn file_name(id: &str) -> String {
-    let (family, _) = id.split_once('/').unwrap_or((id, ""));
+    let (family, _) = id.split_once('/').expect("an identifier is FAMILY/NAME");
     format!("{family}.safetensors")
 }
 
@@ -75,7 +77,7 @@ fn case_entry(case: &Case) -> Result<CaseEntry, TruthError> {
     })
 }
 
-fn output_entry(problem: &Problem, spec: OutputSpec) -> OutputEntry {
+fn output_entry(problem: &AttentionProblem, spec: OutputSpec) -> OutputEntry {
     OutputEntry {
         name: spec.to_string(),
         shape: spec.shape(problem),
@@ -83,7 +85,7 @@ fn output_entry(problem: &Problem, spec: OutputSpec) -> OutputEntry {
     }
 }
 
-fn output_tolerance(problem: &Problem, spec: OutputSpec) -> OutputToleranceEntry {
+fn output_tolerance(problem: &AttentionProblem, spec: OutputSpec) -> OutputToleranceEntry {
     let (section, queries) = match spec.kind {
         OutputKind::Output => (4, 1),
         OutputKind::LogSumExp => (3, 1),
@@ -125,7 +127,7 @@ fn decode_entry(trace: &DecodeTrace) -> DecodeEntry {
     }
 }
 
-fn problem_entry(dtype: Dtype, problem: &Problem) -> ProblemEntry {
+fn problem_entry(dtype: Dtype, problem: &AttentionProblem) -> ProblemEntry {
     ProblemEntry {
         dtype,
         num_query_heads: problem.num_query_heads(),

@@ -4,6 +4,7 @@
 //! seeded random numbers → rounded to f32, f16 or bf16 → definitions over balls and intervals → certified f64 → files
 //! ```
 
+pub mod catches;
 mod certify;
 mod conditioning;
 mod decode;
@@ -16,6 +17,8 @@ mod lines;
 mod manifest;
 mod numbers;
 mod reduction;
+pub mod tables;
+pub mod tightness;
 mod write;
 
 use std::path::Path;
@@ -29,9 +32,7 @@ use thiserror::Error;
 pub use certify::{TruthError, truth};
 pub use differences::differences;
 use draft::Draft;
-
-/// Version of the suite: a major for a number that moved, a minor for new cases, a patch for words.
-pub const VERSION: &str = "1.0.0";
+pub use manifest::VERSION;
 
 /// Why the suite cannot be made.
 #[derive(Debug, Error)]

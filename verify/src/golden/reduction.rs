@@ -5,23 +5,23 @@ use reference_attention::Enclosure;
 
 /// Pools one head's saliency.
 pub(super) fn pool<S: Enclosure>(pooling: Option<Pooling>, saliency: &[S]) -> Vec<S> {
-    let neighbours = |token: usize, kernel: usize| {
-        let end = (token + kernel / 2 + 1).min(saliency.len());
-        saliency[token.saturating_sub(kernel / 2)..end].iter()
+    let neighbours = |token: usize, radius: usize| {
+        let end = (token + radius + 1).min(saliency.len());
+        saliency[token.saturating_sub(radius)..end].iter()
     };
     let tokens = 0..saliency.len();
     match pooling {
         None => saliency.to_vec(),
-        Some(Pooling::Max(kernel)) => tokens.map(|token| largest(neighbours(token, kernel))).collect(),
-        Some(Pooling::Average(kernel)) => tokens
-            .map(|token| total(neighbours(token, kernel)) / S::from_f64(kernel as f64))
+        Some(Pooling::Max { radius }) => tokens.map(|token| largest(neighbours(token, radius))).collect(),
+        Some(pooling @ Pooling::Average { radius }) => tokens
+            .map(|token| total(neighbours(token, radius)) / S::from_f64(pooling.kernel() as f64))
             .collect(),
     }
 }
 
-/// Joins the saliencies of the heads of a group.
+/// Joins the saliencies of the heads of a group, of which there is at least one.
 pub(super) fn reduce<S: Enclosure>(reduction: GroupReduction, heads: &[Vec<S>]) -> Vec<S> {
-    let tokens = 0..heads.first().map_or(0, Vec::len);
+    let tokens = 0..heads[0].len();
     let column = |token: usize| heads.iter().map(move |head| &head[token]);
     match reduction {
         GroupReduction::Sum => tokens.map(|token| total(column(token))).collect(),
@@ -51,9 +51,12 @@ mod tests {
         let numbers = |values: &[f64]| values.iter().map(|&x| Ball::from_f64(x)).collect::<Vec<_>>();
         let back = |balls: Vec<Ball>| balls.iter().map(|ball| ball.certified().unwrap()).collect::<Vec<_>>();
         let saliency = numbers(&[3.0, 0.0, 6.0, 1.0, 2.0]);
-        assert_eq!(back(pool(Some(Pooling::Max(3)), &saliency)), [3.0, 6.0, 6.0, 6.0, 2.0]);
         assert_eq!(
-            back(pool(Some(Pooling::Average(3)), &saliency)),
+            back(pool(Some(Pooling::Max { radius: 1 }), &saliency)),
+            [3.0, 6.0, 6.0, 6.0, 2.0]
+        );
+        assert_eq!(
+            back(pool(Some(Pooling::Average { radius: 1 }), &saliency)),
             [1.0, 3.0, 7.0 / 3.0, 3.0, 1.0]
         );
         let heads = [numbers(&[1.0, 8.0]), numbers(&[3.0, 2.0])];

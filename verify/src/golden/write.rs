@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use golden::{Case, DecodeTrace, Dtype, Problem};
+use golden::{AttentionProblem, Case, DecodeTrace, Dtype};
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use serde::Serialize;
@@ -105,7 +105,7 @@ impl Tensor {
     }
 }
 
-fn problem_tensors(id: &str, dtype: Dtype, problem: &Problem) -> Vec<Tensor> {
+fn problem_tensors(id: &str, dtype: Dtype, problem: &AttentionProblem) -> Vec<Tensor> {
     let mut tensors = Vec::new();
     for (part, tensor) in [
         ("query", &problem.query),

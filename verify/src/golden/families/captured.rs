@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use capture::{Capture, CaptureError};
-use golden::{Dtype, Mask, OutputKind, OutputSpec, Problem};
+use golden::{AttentionProblem, Dtype, Mask, OutputKind, OutputSpec};
 use ndarray::s;
 
 use crate::golden::draft::Draft;
@@ -32,7 +32,7 @@ fn of_capture(
     let layer = &capture.layers()[layer.min(capture.layers().len() - 1)];
     let queries = s![group, TOKENS - QUERIES..TOKENS, ..];
     let tokens = s![kv_head..kv_head + 1, ..TOKENS, ..];
-    let problem = Problem {
+    let problem = AttentionProblem {
         query: layer.query.slice(queries).to_owned(),
         key: layer.key.slice(tokens).to_owned(),
         value: layer.value.slice(tokens).to_owned(),

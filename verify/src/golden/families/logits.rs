@@ -1,6 +1,6 @@
 //! What happens to the logits: soft-cap, sink, weights near one, logits near overflow.
 
-use golden::{Dtype, Mask, Problem};
+use golden::{AttentionProblem, Dtype, Mask};
 use ndarray::s;
 
 use crate::golden::draft::{Draft, Size};
@@ -73,7 +73,7 @@ pub(super) fn near_one(dtype: Dtype) -> Vec<Draft> {
 }
 
 /// Makes the key of `token` the direction that all queries share, by so much that its logit is about `logit`.
-fn dominate(problem: &mut Problem, token: usize, logit: f64) {
+fn dominate(problem: &mut AttentionProblem, token: usize, logit: f64) {
     let channels = problem.head_dim() as f64;
     problem.query.mapv_inplace(|x| 1.0 + 0.125 * x);
     problem.key.mapv_inplace(|x| 0.25 * x);

@@ -20,7 +20,7 @@ fn twin(first: Draft, name: &str, relation: TwinRelation, equal: &[&str]) -> [Dr
     [first, second]
 }
 
-/// The same tokens in another order, all of them seen by every query.
+/// The same tokens in another order, all of them seen by every query. Claim C24.
 pub(super) fn permutation(dtype: Dtype) -> Vec<Draft> {
     let first = Draft::new("permutation", "first", dtype, Size::square(21, 16).queries(5))
         .comment("The order of tokens that the twin permutes.")
@@ -43,7 +43,7 @@ fn coarse(tensor: &mut Array3<f64>, name: &str) {
     tensor.mapv_inplace(|_| (numbers.below(33) as f64 - 16.0) / 8.0);
 }
 
-/// One vector added to all keys: claim C14.
+/// One vector added to all keys: claim C14. Claim C24.
 pub(super) fn key_shift(dtype: Dtype) -> Vec<Draft> {
     let first = Draft::new("key-shift", "first", dtype, Size::square(14, 16).queries(5))
         .comment("Keys in eighths, which a shift keeps exact.")
@@ -67,7 +67,7 @@ pub(super) fn key_shift(dtype: Dtype) -> Vec<Draft> {
     vec![first, second]
 }
 
-/// One vector added to all values: claim C14.
+/// One vector added to all values: claim C14. Claim C24.
 pub(super) fn value_shift(dtype: Dtype) -> Vec<Draft> {
     let first = Draft::new("value-shift", "first", dtype, Size::square(14, 16).queries(5))
         .comment("Values in eighths, which a shift keeps exact.")

@@ -1,0 +1,2 @@
+//! Nothing but a link to OpenBLAS: see `build.rs`.
+#![no_std]
